@@ -1,0 +1,8 @@
+\set k random(1, 1000000)
+WITH i AS (
+    INSERT INTO orders (ref, customer, status, note, amount, meta)
+    VALUES ('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', 'Customer number ' || :k, 'new',
+            'note of a single order lorem ipsum lorem ipsum lorem ipsum lorem', :k / 100.0,
+            '{"source": "web", "lines": 3, "coupon": "0cc175b9c0f1b6a831c399e269772661", "gift": false}')
+    RETURNING orders)
+INSERT INTO lim.log (relid, op, new) SELECT 1, 'I', to_jsonb(i.orders) FROM i;

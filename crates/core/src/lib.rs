@@ -1,0 +1,14 @@
+//! What audit_guard decides and encodes, without PostgreSQL.
+//!
+//! Everything here is a pure function of its arguments: no server, no input or output, no clock. The
+//! extension feeds it settings and column lists and turns its answers into rows.
+//!
+//! * [`options`]: the arguments of a tracking trigger, and which columns they mean today.
+//! * [`request`]: what a request declares about itself in claims and headers.
+//! * [`record_key`]: the text that stands for a record's key.
+
+#![forbid(unsafe_code)]
+
+pub mod options;
+pub mod record_key;
+pub mod request;

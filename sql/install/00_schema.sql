@@ -1,0 +1,118 @@
+-- Purpose: refuse to install where it cannot work; make the schema ours and create the roles.
+-- Who may call: runs once, in CREATE EXTENSION, as the superuser who gives that command.
+-- Relies on: nothing; everything after it relies on the roles and on the schema being empty.
+
+DO $check$
+DECLARE
+    own_extension oid := (SELECT e.oid FROM pg_extension e WHERE e.extname = 'audit_guard');
+    other_extension name;
+    occupied boolean;
+BEGIN
+    IF current_setting('server_version_num')::integer < 150000 THEN
+        RAISE EXCEPTION 'audit_guard needs PostgreSQL 15 or newer, this server is %',
+            current_setting('server_version')
+            USING ERRCODE = 'feature_not_supported', HINT = 'Upgrade the server with pg_upgrade.';
+    END IF;
+
+    -- An extension holds the schema when the schema itself or anything inside it belongs to that extension.
+    SELECT e.extname INTO other_extension
+    FROM pg_depend member
+    JOIN pg_extension e ON e.oid = member.refobjid
+    WHERE member.refclassid = 'pg_extension'::regclass
+      AND member.deptype = 'e'
+      AND e.oid IS DISTINCT FROM own_extension
+      AND ((member.classid = 'pg_namespace'::regclass
+            AND member.objid = 'audit'::regnamespace)
+           OR EXISTS (SELECT FROM pg_depend inside
+                      WHERE inside.classid = member.classid AND inside.objid = member.objid
+                        AND inside.refclassid = 'pg_namespace'::regclass
+                        AND inside.refobjid = 'audit'::regnamespace))
+    ORDER BY e.extname
+    LIMIT 1;
+    IF other_extension = 'supa_audit' THEN
+        RAISE EXCEPTION 'schema "audit" belongs to extension supa_audit'
+            USING ERRCODE = 'duplicate_object',
+                  HINT = 'Both cannot be installed. In one transaction: copy audit.record_version, '
+                         'DROP EXTENSION supa_audit CASCADE, CREATE EXTENSION audit_guard, enable tracking. '
+                         'See docs: moving from supa_audit.';
+    ELSIF other_extension IS NOT NULL THEN
+        RAISE EXCEPTION 'schema "audit" belongs to extension %', other_extension
+            USING ERRCODE = 'duplicate_object',
+                  HINT = format('Both cannot be installed. DROP EXTENSION %I; first.', other_extension);
+    END IF;
+
+    SELECT EXISTS (SELECT FROM pg_depend d
+                   WHERE d.refclassid = 'pg_namespace'::regclass
+                     AND d.refobjid = 'audit'::regnamespace
+                     AND d.deptype = 'n'
+                     AND NOT (d.classid = 'pg_extension'::regclass
+                              AND d.objid IS NOT DISTINCT FROM own_extension))
+    INTO occupied;
+    IF occupied THEN
+        RAISE EXCEPTION 'schema "audit" is not empty'
+            USING ERRCODE = 'duplicate_object',
+                  HINT = 'audit_guard needs this schema for itself. Move what is in it to another schema '
+                         '(renaming the schema alone leaves trigger functions behind that still write to '
+                         '"audit"), then: DROP SCHEMA audit; CREATE EXTENSION audit_guard;';
+    END IF;
+END
+$check$;
+
+-- Roles belong to the whole cluster. A role of that name that somebody made for another purpose must not
+-- inherit the log, so only a role that carries our comment is taken over (an earlier CREATE EXTENSION made
+-- it).
+DO $roles$
+DECLARE
+    wanted record;
+    existing record;
+BEGIN
+    -- Two databases may install at the same time; the catalogue of roles is the one thing they share.
+    LOCK TABLE pg_authid IN SHARE ROW EXCLUSIVE MODE;
+    FOR wanted IN
+        SELECT v.role_name, v.purpose
+        FROM (VALUES ('audit_owner', 'owns the schema audit and everything in it; has no members'),
+                     ('audit_admin', 'configures; changes a table only when it also owns that table'),
+                     ('audit_writer', 'calls the security, disclosure and access functions'),
+                     ('audit_reader', 'reads the log and its views, verifies, runs the compliance checks'),
+                     ('audit_reviewer', 'reviews crisis detections and activity'),
+                     ('audit_officer', 'places holds, redacts, withdraws flags')) v(role_name, purpose)
+    LOOP
+        SELECT r.rolcanlogin OR r.rolsuper
+               OR coalesce(shobj_description(r.oid, 'pg_authid'), '') NOT LIKE 'audit\_guard:%'
+               AS foreign_role
+        INTO existing
+        FROM pg_roles r
+        WHERE r.rolname = wanted.role_name;
+        IF NOT FOUND THEN
+            EXECUTE format('CREATE ROLE %I NOLOGIN', wanted.role_name);
+            EXECUTE format('COMMENT ON ROLE %I IS %L', wanted.role_name,
+                                      'audit_guard: ' || wanted.purpose);
+        ELSIF existing.foreign_role THEN
+            RAISE EXCEPTION 'role "%" exists and was not made by audit_guard', wanted.role_name
+                USING ERRCODE = 'duplicate_object',
+                      DETAIL = 'It may log in, is a superuser, or its comment does not begin "audit_guard:".',
+                      HINT = format('Rename it first: ALTER ROLE %I RENAME TO %I;',
+                                               wanted.role_name, 'app_' || wanted.role_name);
+        END IF;
+    END LOOP;
+END
+$roles$;
+
+-- An existing empty schema may have been prepared by somebody else: no right that was given on it survives.
+DO $schema$
+DECLARE
+    grantee oid;
+BEGIN
+    FOR grantee IN
+        SELECT DISTINCT a.grantee
+        FROM pg_namespace n, aclexplode(n.nspacl) a
+        WHERE n.nspname = 'audit' AND a.grantee <> n.nspowner
+    LOOP
+        EXECUTE format('REVOKE ALL ON SCHEMA audit FROM %s CASCADE',
+                                  CASE WHEN grantee = 0 THEN 'PUBLIC' ELSE grantee::regrole::text END);
+    END LOOP;
+    ALTER SCHEMA audit OWNER TO audit_owner;
+END
+$schema$;
+
+COMMENT ON SCHEMA audit IS 'audit_guard: what changed in this database, who changed it, and proof of both';

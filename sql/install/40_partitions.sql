@@ -1,0 +1,282 @@
+-- Purpose: makes the partitions (leaves) of the streams: one per month, and two for the rest of time.
+-- Who may call: audit_admin calls maintain_partitions; the functions with a leading underscore are internal.
+-- Relies on: the streams being members of the extension, 30_guard.sql.
+--
+-- Leaves are ordinary tables: never extension members, with their own key, indexes and statement trigger, so
+-- that every dump carries them. There is no DEFAULT partition: <stream>_past and <stream>_future cover what
+-- lies before and after the months made so far, and rows are never moved from one leaf to another.
+
+CREATE FUNCTION audit._streams() RETURNS TABLE (stream regclass, time_column name)
+LANGUAGE sql STABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT p.partrelid::regclass, a.attname
+    FROM pg_partitioned_table p
+    JOIN pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = p.partattrs[0]
+    JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = p.partrelid AND d.deptype = 'e'
+    JOIN pg_extension e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass
+    WHERE e.extname = 'audit_guard'
+    ORDER BY p.partrelid
+$body$;
+COMMENT ON FUNCTION audit._streams() IS
+    'internal: the partitioned streams and the column that decides on the month';
+
+-- Bounds are read from the server's own text of them, hence the pinned time zone and date style.
+CREATE FUNCTION audit._leaves(stream regclass)
+RETURNS TABLE (leaf regclass, lower_bound timestamptz, upper_bound timestamptz)
+LANGUAGE sql STABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+SET datestyle = 'ISO, YMD'
+AS $body$
+    SELECT c.oid::regclass,
+           substring(b.bound FROM $re$^FOR VALUES FROM \('([^']+)'\)$re$)::timestamptz,
+           substring(b.bound FROM $re$ TO \('([^']+)'\)$$re$)::timestamptz
+    FROM pg_inherits i
+    JOIN pg_class c ON c.oid = i.inhrelid
+    CROSS JOIN LATERAL pg_get_expr(c.relpartbound, c.oid) b(bound)
+    WHERE i.inhparent = _leaves.stream
+    ORDER BY 2 NULLS FIRST
+$body$;
+COMMENT ON FUNCTION audit._leaves(regclass) IS
+    'internal: the leaves of a stream with their bounds, in order of time; null = unbounded';
+
+-- DDL on a stream never queues: whoever waits for a lock makes everybody behind wait too. So each attempt
+-- gives up after 50 ms, and the pauses between attempts let readers and writers through.
+CREATE FUNCTION audit._run_with_retries(commands text[]) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '50ms'
+AS $body$
+DECLARE
+    attempts constant integer := 40;
+    command text;
+BEGIN
+    FOR attempt IN 1..attempts LOOP
+        BEGIN
+            FOREACH command IN ARRAY commands LOOP
+                EXECUTE command;
+            END LOOP;
+            RETURN;
+        EXCEPTION WHEN lock_not_available THEN
+            IF attempt = attempts THEN
+                RAISE EXCEPTION 'no lock on the audit log after % attempts', attempts
+                    USING ERRCODE = 'lock_not_available',
+                          DETAIL = 'Another session makes partitions or reads the log in a long transaction.',
+                          HINT = 'When it has ended: SELECT audit.maintain_partitions();';
+            END IF;
+        END;
+        PERFORM pg_sleep(least(0.01 * attempt, 0.25));
+    END LOOP;
+END
+$body$;
+COMMENT ON FUNCTION audit._run_with_retries(text[]) IS
+    'internal: runs all commands or none of them, without ever queueing for a lock';
+
+-- The leaf that is being written pays for every index on every row, so there are only these.
+CREATE FUNCTION audit._leaf_indexes(stream regclass) RETURNS TABLE (suffix text, definition text)
+LANGUAGE sql STABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT v.suffix, v.definition
+    FROM (VALUES
+        ('audit.audit_log', 'record_idx', 'USING btree (record_id, table_name)'),
+        ('audit.audit_log', 'old_record_idx',
+         'USING btree (old_record_id, table_name) WHERE old_record_id IS NOT NULL'),
+        ('audit.audit_log', 'logged_at_idx', 'USING brin (logged_at, id) WITH (autosummarize = on)')
+    ) v(stream, suffix, definition)
+    WHERE v.stream = _leaf_indexes.stream::text
+$body$;
+COMMENT ON FUNCTION audit._leaf_indexes(regclass) IS 'internal: the indexes of a leaf beside its primary key';
+
+-- Commands that make one leaf and attach it. Nothing is inherited but columns, defaults and CHECKs; the
+-- parent's row trigger is cloned by ATTACH, so a leaf gets only the statement trigger, which is not.
+CREATE FUNCTION audit._leaf_commands(stream regclass, leaf text, bounds text) RETURNS text[]
+LANGUAGE plpgsql STABLE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    own_index record;
+    commands text[] := ARRAY[
+        format('CREATE TABLE audit.%I (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE '
+               'INCLUDING COMPRESSION)', leaf, stream),
+        format('ALTER TABLE audit.%I ADD CONSTRAINT %I PRIMARY KEY (transaction_id, id)', leaf,
+               leaf || '_pkey')];
+BEGIN
+    FOR own_index IN SELECT i.suffix, i.definition FROM audit._leaf_indexes(stream) i LOOP
+        commands := commands || format('CREATE INDEX %I ON audit.%I %s', leaf || '_' || own_index.suffix,
+                                       leaf, own_index.definition);
+    END LOOP;
+    RETURN commands || ARRAY[
+        format('CREATE TRIGGER immutable_statement BEFORE UPDATE OR DELETE OR TRUNCATE ON audit.%I '
+               'FOR EACH STATEMENT EXECUTE FUNCTION audit.prevent_modification()', leaf),
+        format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER immutable_statement', leaf),
+        format('ALTER TABLE %s ATTACH PARTITION audit.%I FOR VALUES %s', stream, leaf, bounds)];
+END
+$body$;
+COMMENT ON FUNCTION audit._leaf_commands(regclass, text, text) IS
+    'internal: the commands that make and attach one leaf';
+
+CREATE FUNCTION audit._make_leaf(stream regclass, leaf text, bounds text) RETURNS text
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    qualified constant text := format('audit.%I', leaf);
+BEGIN
+    IF to_regclass(qualified) IS NOT NULL THEN
+        RAISE EXCEPTION '% exists and is not attached to %', qualified, stream
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  HINT = format('ALTER TABLE %s ATTACH PARTITION %s FOR VALUES %s;',
+                                stream, qualified, bounds);
+    END IF;
+    PERFORM audit._run_with_retries(audit._leaf_commands(stream, leaf, bounds));
+    -- A leaf that belongs to an extension would silently be missing from every dump.
+    IF EXISTS (SELECT FROM pg_depend d
+               WHERE d.classid = 'pg_class'::regclass AND d.objid = qualified::regclass
+                 AND d.deptype = 'e') THEN
+        RAISE EXCEPTION 'partitions of % cannot be made inside CREATE or ALTER EXTENSION', stream
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  HINT = 'Before it: SELECT audit.maintain_partitions();';
+    END IF;
+    RETURN qualified;
+END
+$body$;
+COMMENT ON FUNCTION audit._make_leaf(regclass, text, text) IS 'internal: makes one leaf and returns its name';
+
+-- The future leaf holds rows when nobody made months in time. It then stays where it is as an ordinary,
+-- wider leaf that ends with the month of its newest row. The caller has detached it. Returns where the next
+-- leaf begins.
+CREATE FUNCTION audit._keep_future_rows(
+    stream regclass, time_column name, stream_name text, starts_at timestamp)
+RETURNS timestamp
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+AS $body$
+DECLARE
+    old_name constant text := stream_name || '_future';
+    last_month timestamp;
+    new_name text;
+    index_name text;
+    commands text[];
+BEGIN
+    EXECUTE format('SELECT date_trunc(''month'', max(%I) AT TIME ZONE ''UTC'') FROM audit.%I',
+                   time_column, old_name) INTO last_month;
+    new_name := stream_name || to_char(starts_at, '_YYYY_MM');
+    IF last_month > starts_at THEN
+        new_name := new_name || to_char(last_month, '"_to"_YYYY_MM');
+    END IF;
+    commands := ARRAY[format('ALTER TABLE audit.%I RENAME TO %I', old_name, new_name)];
+    FOR index_name IN
+        SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+        WHERE i.indrelid = format('audit.%I', old_name)::regclass AND starts_with(c.relname, old_name || '_')
+    LOOP
+        commands := commands || format('ALTER INDEX audit.%I RENAME TO %I', index_name,
+                                       new_name || substr(index_name, length(old_name) + 1));
+    END LOOP;
+    PERFORM audit._run_with_retries(commands || format(
+        'ALTER TABLE %s ATTACH PARTITION audit.%I FOR VALUES FROM (%L) TO (%L)', stream, new_name,
+        to_char(starts_at, 'YYYY-MM-DD HH24:MI:SS+00'),
+        to_char(last_month + interval '1 month', 'YYYY-MM-DD HH24:MI:SS+00')));
+    RETURN last_month + interval '1 month';
+END
+$body$;
+COMMENT ON FUNCTION audit._keep_future_rows(regclass, name, text, timestamp) IS
+    'internal: turns a future leaf that holds rows into an ordinary leaf';
+
+CREATE FUNCTION audit._maintain_stream(stream regclass, time_column name, months_ahead integer)
+RETURNS SETOF text
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+AS $body$
+DECLARE
+    literal constant text := 'YYYY-MM-DD HH24:MI:SS+00';
+    stream_name constant text := (SELECT c.relname FROM pg_class c WHERE c.oid = stream);
+    this_month constant timestamp := date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC');
+    wanted constant timestamp := this_month + make_interval(months => months_ahead + 1);
+    made_until timestamp;
+    past_until timestamp;
+    future_from timestamp;
+    has_rows boolean := false;
+BEGIN
+    SELECT l.lower_bound INTO future_from
+    FROM audit._leaves(stream) l WHERE l.upper_bound IS NULL AND l.lower_bound IS NOT NULL;
+    IF future_from >= wanted THEN
+        RETURN;
+    END IF;
+
+    -- Conflicts with itself and with ATTACH, not with readers or writers: one session at a time makes leaves.
+    PERFORM audit._run_with_retries(ARRAY[
+        format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE', stream)]);
+    IF (SELECT count(*) FROM audit._leaves(stream))
+       <> (SELECT count(*) FROM pg_partition_tree(stream) t WHERE t.level = 1) THEN
+        RAISE EXCEPTION 'partitions of % were made after this transaction began', stream
+            USING ERRCODE = 'serialization_failure', HINT = 'Repeat the transaction.';
+    END IF;
+    SELECT max(l.lower_bound) FILTER (WHERE l.upper_bound IS NULL),
+           coalesce(max(l.upper_bound), this_month),
+           min(l.lower_bound) FILTER (WHERE NOT EXISTS (
+               SELECT FROM audit._leaves(stream) edge WHERE edge.lower_bound IS NULL))
+    INTO future_from, made_until, past_until
+    FROM audit._leaves(stream) l;
+    IF future_from >= wanted THEN
+        RETURN;
+    END IF;
+
+    IF NOT EXISTS (SELECT FROM audit._leaves(stream)) THEN
+        past_until := this_month;
+    END IF;
+    IF past_until IS NOT NULL THEN
+        RETURN NEXT audit._make_leaf(stream, stream_name || '_past',
+                                     format('FROM (MINVALUE) TO (%L)', to_char(past_until, literal)));
+    END IF;
+    IF future_from IS NOT NULL THEN
+        PERFORM audit._run_with_retries(ARRAY[
+            format('ALTER TABLE %s DETACH PARTITION audit.%I', stream, stream_name || '_future')]);
+        EXECUTE format('SELECT EXISTS (SELECT FROM audit.%I)', stream_name || '_future') INTO has_rows;
+        made_until := future_from;
+        IF has_rows THEN
+            made_until := audit._keep_future_rows(stream, time_column, stream_name, future_from);
+        END IF;
+    END IF;
+    WHILE made_until < wanted LOOP
+        RETURN NEXT audit._make_leaf(stream, stream_name || to_char(made_until, '_YYYY_MM'),
+                                     format('FROM (%L) TO (%L)', to_char(made_until, literal),
+                                            to_char(made_until + interval '1 month', literal)));
+        made_until := made_until + interval '1 month';
+    END LOOP;
+    IF future_from IS NULL OR has_rows THEN
+        RETURN NEXT audit._make_leaf(stream, stream_name || '_future',
+                                     format('FROM (%L) TO (MAXVALUE)', to_char(made_until, literal)));
+    ELSE
+        PERFORM audit._run_with_retries(ARRAY[
+            format('ALTER TABLE %s ATTACH PARTITION audit.%I FOR VALUES FROM (%L) TO (MAXVALUE)', stream,
+                   stream_name || '_future', to_char(made_until, literal))]);
+    END IF;
+END
+$body$;
+COMMENT ON FUNCTION audit._maintain_stream(regclass, name, integer) IS
+    'internal: makes the missing leaves of one stream and returns their names';
+
+CREATE FUNCTION audit.maintain_partitions(months_ahead integer DEFAULT 24) RETURNS SETOF text
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    IF months_ahead IS NULL THEN
+        RAISE EXCEPTION 'months_ahead must not be null'
+            USING ERRCODE = 'null_value_not_allowed', HINT = 'SELECT audit.maintain_partitions();';
+    ELSIF months_ahead NOT BETWEEN 0 AND 240 THEN
+        RAISE EXCEPTION 'months_ahead must be between 0 and 240'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'SELECT audit.maintain_partitions();';
+    END IF;
+    RETURN QUERY
+        SELECT made.leaf
+        FROM audit._streams() s, audit._maintain_stream(s.stream, s.time_column, months_ahead) made(leaf);
+END
+$body$;
+COMMENT ON FUNCTION audit.maintain_partitions(integer) IS
+    'makes the months up to months_ahead from now and returns what it made; call it once a month, at any '
+    'time';

@@ -1,0 +1,108 @@
+-- Purpose: says what is not as it should be, and with which command it is mended.
+-- Who may call: everybody; it shows names of tables, never their rows.
+-- Relies on: 40_partitions.sql, 52_tracked_tables.sql.
+
+CREATE FUNCTION audit._is_preloaded() RETURNS boolean
+LANGUAGE c STABLE
+AS 'MODULE_PATHNAME', 'is_preloaded_wrapper';
+COMMENT ON FUNCTION audit._is_preloaded() IS
+    'internal: whether the server loaded the library when it started';
+
+CREATE FUNCTION audit._partition_health(stream regclass) RETURNS audit.health_item
+LANGUAGE plpgsql STABLE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    future_leaf regclass;
+    future_from timestamptz;
+    months_left integer;
+    foreign_leaves text[];
+    has_rows boolean := false;
+    result audit.health_item;
+BEGIN
+    result.check_name := 'partitions';
+    result.ok := false;
+    result.fix := 'SELECT audit.maintain_partitions();';
+    IF NOT EXISTS (SELECT FROM audit._leaves(stream)) THEN
+        result.ok := NOT EXISTS (SELECT FROM audit.tracked_tables);
+        result.detail := format('%s: no month made yet; the first enable_tracking makes them', stream);
+        result.fix := CASE WHEN result.ok THEN NULL ELSE result.fix END;
+        RETURN result;
+    END IF;
+
+    -- A restore with --no-owner leaves them to the role that restored.
+    SELECT array_agg(format('ALTER TABLE %s OWNER TO audit_owner;', l.leaf)) INTO foreign_leaves
+    FROM audit._leaves(stream) l JOIN pg_class c ON c.oid = l.leaf
+    WHERE c.relowner <> 'audit_owner'::regrole;
+    IF foreign_leaves IS NOT NULL THEN
+        result.detail := format('%s: %s partitions do not belong to audit_owner', stream,
+                                cardinality(foreign_leaves));
+        result.fix := array_to_string(foreign_leaves, ' ');
+        RETURN result;
+    END IF;
+
+    SELECT l.leaf, l.lower_bound INTO future_leaf, future_from
+    FROM audit._leaves(stream) l WHERE l.upper_bound IS NULL;
+    IF future_leaf IS NULL THEN
+        result.detail := format('%s: no partition for the time after the last month', stream);
+        RETURN result;
+    END IF;
+    EXECUTE format('SELECT EXISTS (SELECT FROM %s)', future_leaf) INTO has_rows;
+    months_left := (SELECT extract(year FROM a.gap) * 12 + extract(month FROM a.gap)
+                    FROM age(future_from AT TIME ZONE 'UTC',
+                             date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC')) a(gap)) - 1;
+    result.detail := format('%s: %s months ahead', stream, greatest(months_left, 0))
+                     || CASE WHEN has_rows THEN ', rows lie beyond the last month' ELSE '' END;
+    IF months_left >= 2 AND NOT has_rows THEN
+        result.ok := true;
+        result.fix := NULL;
+    END IF;
+    RETURN result;
+END
+$body$;
+COMMENT ON FUNCTION audit._partition_health(regclass) IS 'internal: the line of health() about one stream';
+
+CREATE FUNCTION audit.health() RETURNS SETOF audit.health_item
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    RETURN QUERY SELECT 'preload'::text, p.loaded,
+        CASE WHEN p.loaded THEN 'the library is loaded when the server starts'
+             ELSE 'the library is loaded on demand: capture and append-only work, lockdown does not' END,
+        CASE WHEN NOT p.loaded
+             THEN 'shared_preload_libraries = ''audit_guard'' in postgresql.conf, then restart' END
+    FROM audit._is_preloaded() p(loaded);
+
+    RETURN QUERY SELECT item.*
+    FROM audit._streams() s, LATERAL audit._partition_health(s.stream) item;
+
+    -- A switched-off trigger is switched on as it was: enable_tracking would replace its options. Where
+    -- that call is the remedy, it repeats the options of the table that the rows are logged under.
+    RETURN QUERY
+    WITH bad AS (
+        SELECT DISTINCT ON (t.target) t.target, t.status,
+               CASE WHEN t.status IN ('disabled', 'not always')
+                    THEN (SELECT string_agg(format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I;', t.target,
+                                                   own.trigger_name), ' ' ORDER BY own.trigger_id)
+                          FROM audit._own_triggers(t.target) own)
+                    ELSE format('SELECT audit.enable_tracking(%L, exclude => %L, mask => %L, '
+                                'tenant_column => %L, detail => %L, log_truncated_rows => %L, phi => %L);',
+                                o.target::text, o.exclude, o.mask, coalesce(o.tenant_column, ''), o.detail,
+                                o.log_truncated_rows, o.phi)
+                         || CASE WHEN t.status = 'degraded' THEN ' -- add the column that was lost'
+                                 ELSE '' END
+               END AS fix
+        FROM audit.tracked_tables t
+        JOIN audit.tracked_tables o ON o.target = audit._tracked_as(t.target)
+        WHERE t.status <> 'ok'
+        ORDER BY t.target)
+    SELECT 'triggers'::text, count(*) = 0,
+           CASE WHEN count(*) = 0
+                THEN format('tables tracked: %s', (SELECT count(*) FROM audit.tracked_tables))
+                ELSE string_agg(format('%s: %s', bad.target, bad.status), ', ' ORDER BY bad.target::text) END,
+           string_agg(bad.fix, E'\n' ORDER BY bad.target::text)
+    FROM bad;
+END
+$body$;
+COMMENT ON FUNCTION audit.health() IS 'what is in order and what is not, with the command that mends it';

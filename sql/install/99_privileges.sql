@@ -1,0 +1,133 @@
+-- Purpose: what a dump carries, who owns what, who may do what; the last word of the installation.
+-- Who may call: runs once, in CREATE EXTENSION, after everything else.
+-- Relies on: all other files.
+
+-- Rows of these tables are data, not part of the extension: dumps carry them. The leaves of audit_log are no
+-- members at all and travel as ordinary tables.
+SELECT pg_extension_config_dump('audit.audit_log', '');
+SELECT pg_extension_config_dump('audit.audit_log_id_seq', '');
+SELECT pg_extension_config_dump('audit.guard_events', '');
+SELECT pg_extension_config_dump(
+    pg_get_serial_sequence('audit.guard_events', 'id')::regclass, '');
+
+-- Ownership first, rights after it: then the rights that a dump compares with name the final owner.
+DO $owner$
+DECLARE
+    command text;
+BEGIN
+    FOR command IN
+        SELECT CASE
+            WHEN d.classid = 'pg_proc'::regclass
+                THEN format('ALTER FUNCTION %s OWNER TO audit_owner',
+                                       d.objid::regprocedure)
+            WHEN d.classid = 'pg_type'::regclass
+                THEN format('ALTER TYPE %s OWNER TO audit_owner', d.objid::regtype)
+            WHEN c.relkind IN ('r', 'p') THEN format('ALTER TABLE %s OWNER TO audit_owner', c.oid::regclass)
+            WHEN c.relkind = 'v' THEN format('ALTER VIEW %s OWNER TO audit_owner', c.oid::regclass)
+            -- The sequence of an identity column follows its table.
+            WHEN c.relkind = 'S' AND NOT EXISTS (
+                SELECT FROM pg_depend o
+                WHERE o.classid = d.classid AND o.objid = d.objid AND o.deptype = 'i')
+                THEN format('ALTER SEQUENCE %s OWNER TO audit_owner', c.oid::regclass)
+        END
+        FROM pg_depend d
+        JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'audit_guard'
+        LEFT JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
+        LEFT JOIN pg_type t ON d.classid = 'pg_type'::regclass AND t.oid = d.objid
+        LEFT JOIN pg_class tc ON tc.oid = t.typrelid
+        WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+          AND t.typelem IS NOT DISTINCT FROM CASE WHEN t.oid IS NOT NULL THEN 0 END
+          AND (tc.oid IS NULL OR tc.relkind = 'c')
+    LOOP
+        IF command IS NOT NULL THEN
+            EXECUTE command;
+        END IF;
+    END LOOP;
+END
+$owner$;
+
+-- Default privileges of whoever installs must not open anything: start from nothing, for everybody.
+DO $revoke$
+DECLARE
+    command text;
+BEGIN
+    FOR command IN
+        SELECT format('REVOKE ALL ON %s %s FROM %s CASCADE', o.kind, o.name,
+                                 CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END)
+        FROM (SELECT CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind,
+                     c.oid::regclass::text AS name, c.relowner AS owner, c.relacl AS acl
+              FROM pg_class c
+              WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'S')
+              UNION ALL
+              SELECT 'FUNCTION', p.oid::regprocedure::text, p.proowner,
+                     coalesce(p.proacl, acldefault('f', p.proowner))
+              FROM pg_proc p
+              WHERE p.pronamespace = 'audit'::regnamespace) o
+        CROSS JOIN LATERAL aclexplode(o.acl) a
+        WHERE a.grantee <> o.owner
+        GROUP BY o.kind, o.name, a.grantee
+    LOOP
+        EXECUTE command;
+    END LOOP;
+END
+$revoke$;
+
+GRANT USAGE ON SCHEMA audit TO PUBLIC;
+
+-- Everybody: what a trigger needs, what declares and shows one's own context, what says how things are.
+GRANT EXECUTE ON FUNCTION
+    audit.log_changes(), audit.prevent_modification(), audit.prevent_audit_modification(),
+    audit.set_context(text, uuid, inet, text, boolean, jsonb),
+    audit.set_context(anyelement, uuid, inet, text, boolean, jsonb),
+    audit.current_context(), audit.version(), audit.health()
+    TO PUBLIC;
+
+GRANT SELECT ON audit.audit_log, audit.changes, audit.guard_events, audit.tracked_tables TO audit_reader;
+GRANT EXECUTE ON FUNCTION
+    audit.record_history(regclass, text, integer), audit.record_history(regclass, anyelement, integer),
+    audit.transaction_changes(bigint),
+    audit._record_key(regclass, text), audit._tracked_as(regclass), audit._own_triggers(regclass),
+    audit._key_columns(regclass), audit._tracking_state(oid)
+    TO audit_reader;
+
+GRANT SELECT ON audit.tracked_tables TO audit_admin;
+GRANT EXECUTE ON FUNCTION
+    audit.enable_tracking(regclass, text[], text[], name, text, boolean, boolean),
+    audit.disable_tracking(regclass, text), audit.maintain_partitions(integer),
+    audit._record_event(text, text, text, jsonb), audit._check_exists(regclass), audit._check_owner(regclass),
+    audit._check_trackable(regclass), audit._check_columns(regclass, text, text[]),
+    audit._check_options(regclass, text[], text[], name, text, boolean, boolean),
+    audit._clear_the_way(regclass, name[], name[]), audit._default_tenant(regclass, text[]),
+    audit._describe_tracking(regclass, text, integer, integer, text, boolean, boolean), audit._fit_name(text),
+    audit._key_columns(regclass), audit._own_triggers(regclass), audit._tracked_as(regclass),
+    audit._tracking_state(oid),
+    audit._trigger_arguments(regclass, text[], text[], text, text, boolean, boolean)
+    TO audit_admin;
+
+-- A script of an extension runs with notices switched off; these two are for the person who installs.
+DO $notices$
+DECLARE
+    supabase boolean := to_regrole('anon') IS NOT NULL AND to_regrole('authenticated') IS NOT NULL
+                        AND to_regrole('service_role') IS NOT NULL
+                        AND to_regprocedure('auth.uid()') IS NOT NULL;
+BEGIN
+    IF (SELECT s.reset_val FROM pg_settings s WHERE s.name = 'client_min_messages')
+       NOT IN ('warning', 'error') THEN
+        PERFORM set_config('client_min_messages', 'notice', true);
+    END IF;
+    IF supabase THEN
+        GRANT audit_writer, audit_reader TO service_role;
+        IF to_regrole('supabase_auth_admin') IS NOT NULL THEN
+            GRANT audit_writer TO supabase_auth_admin;
+        END IF;
+        RAISE NOTICE 'Supabase found: service_role may read and write the audit trail (audit_reader, '
+                     'audit_writer), supabase_auth_admin may write (audit_writer)';
+    END IF;
+    IF NOT audit._is_preloaded() THEN
+        RAISE NOTICE 'audit_guard % works without preloading; lockdown, the sealer and the recording of '
+                     'refused attempts are off', audit.version()
+            USING HINT = 'They arrive with later versions and need shared_preload_libraries = '
+                         '''audit_guard'' and a restart. See: SELECT * FROM audit.health();';
+    END IF;
+END
+$notices$;

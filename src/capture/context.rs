@@ -1,0 +1,214 @@
+//! Who acts, from where: the columns of a row that do not come from the row.
+//!
+//! Read again only when a new command begins, a role changes or something is declared, and parsed again only
+//! when the raw text of a setting is another than before.
+
+use super::declared;
+use crate::pg::buffer::Varlena;
+use crate::pg::leaf::Field;
+use crate::pg::session::{self, Roles};
+use crate::pg::writer::Row;
+use crate::settings;
+use audit_guard_core::request::{RequestContext, RequestSettings, read_request};
+use pgrx::pg_sys::Datum;
+use serde_json::{Map, Value};
+use std::cell::RefCell;
+use std::ffi::{CStr, CString};
+
+/// The settings by which a gateway such as PostgREST declares a request, as raw text.
+#[derive(Default, PartialEq, Eq)]
+struct RawRequest {
+    claims: Option<CString>,
+    claim_sub: Option<CString>,
+    claim_session_id: Option<CString>,
+    headers: Option<CString>,
+    method: Option<CString>,
+    path: Option<CString>,
+}
+
+/// What will be logged, in the server's form.
+#[derive(Default)]
+pub(super) struct Context {
+    moment: (u64, u32),
+    roles: Roles,
+    version: u64,
+    is_read: bool,
+    raw: RawRequest,
+    rules: settings::RawRules,
+    request: RequestContext,
+    application: Vec<u8>,
+    pub(super) actor_id: Option<Varlena>,
+    pub(super) actor_source: Option<Varlena>,
+    pub(super) actor_role: Varlena,
+    pub(super) login_role: Varlena,
+    pub(super) tenant_id: Option<Varlena>,
+    pub(super) session_id: Option<[u8; 16]>,
+    pub(super) client_ip: Option<Varlena>,
+    pub(super) application_name: Option<Varlena>,
+    pub(super) phi_accessed: bool,
+    pub(super) context: Option<Varlena>,
+    /// `context` as text, for the function that shows it.
+    pub(super) context_text: Option<String>,
+    success: Varlena,
+}
+
+thread_local! {
+    static CONTEXT: RefCell<Context> = RefCell::new(Context::default());
+}
+
+/// Fills the fields of a row that say who acted. The datums point into memory that stays as it is until the
+/// next call.
+pub(super) fn fill(row: &mut Row, table_is_phi: bool, row_tenant: Option<Datum>) {
+    let moment = session::moment();
+    CONTEXT.with_borrow_mut(|context| {
+        context.read(Some(moment));
+        row.set_optional(Field::ActorId, context.actor_id.as_ref().map(Varlena::datum));
+        row.set_optional(Field::ActorSource, context.actor_source.as_ref().map(Varlena::datum));
+        row.set(Field::ActorRole, context.actor_role.datum());
+        row.set(Field::LoginRole, context.login_role.datum());
+        row.set_optional(Field::TenantId, row_tenant.or(context.tenant_id.as_ref().map(Varlena::datum)));
+        row.set_optional(Field::SessionId, context.session_id.as_ref().map(|id| Datum::from(id.as_ptr())));
+        row.set_optional(Field::ClientIp, context.client_ip.as_ref().map(Varlena::datum));
+        row.set_optional(Field::ApplicationName, context.application_name.as_ref().map(Varlena::datum));
+        row.set(Field::PhiAccessed, (table_is_phi || context.phi_accessed).into());
+        row.set(Field::Outcome, context.success.datum());
+        row.set_optional(Field::Context, context.context.as_ref().map(Varlena::datum));
+        row.set(Field::TransactionId, (moment.0 as i64).into());
+    });
+}
+
+/// Shows what would be logged now.
+pub(super) fn show<T>(look: impl FnOnce(&Context) -> T) -> T {
+    CONTEXT.with_borrow_mut(|context| {
+        context.read(None);
+        look(context)
+    })
+}
+
+impl Context {
+    /// Brings everything up to date; `moment` is None when nothing is going to be written.
+    fn read(&mut self, moment: Option<(u64, u32)>) {
+        let roles = session::roles();
+        let version = declared::version();
+        if self.is_read && moment == Some(self.moment) && roles == self.roles && version == self.version {
+            return;
+        }
+        let mut dirty = !self.is_read || version != self.version;
+        self.is_read = false;
+        if session::roles_changed() || roles != self.roles {
+            self.actor_role = Varlena::new(session::role_name(roles.outer).as_bytes());
+            self.login_role = Varlena::new(session::role_name(roles.login).as_bytes());
+            self.roles = roles;
+            dirty = true;
+        }
+        let application = session::application_name();
+        if application != self.application {
+            self.application = application.to_vec();
+            self.application_name = (!application.is_empty()).then(|| Varlena::new(application));
+        }
+        dirty |= self.read_request();
+        if dirty {
+            self.version = version;
+            self.derive();
+        }
+        self.moment = moment.unwrap_or_default();
+        self.is_read = true;
+    }
+
+    /// Reads the request's settings; true when one of them, or a rule for reading them, is new.
+    fn read_request(&mut self) -> bool {
+        let claims = session::setting(c"request.jwt.claims");
+        let old_form = |name: &CStr| if claims.is_none() { session::setting(name) } else { None };
+        let claim_sub = old_form(c"request.jwt.claim.sub");
+        let claim_session_id = claim_sub.and_then(|_| old_form(c"request.jwt.claim.session_id"));
+        let headers = session::setting(c"request.headers");
+        let of_request = |name: &CStr| headers.and_then(|_| session::setting(name));
+        let (method, path) = (of_request(c"request.method"), of_request(c"request.path"));
+        let anything = claims.or(claim_sub).or(headers).is_some();
+        let rules = if anything { settings::raw_rules() } else { self.rules.clone() };
+        let raw = &self.raw;
+        if raw.claims.as_deref() == claims
+            && raw.claim_sub.as_deref() == claim_sub
+            && raw.claim_session_id.as_deref() == claim_session_id
+            && raw.headers.as_deref() == headers
+            && raw.method.as_deref() == method
+            && raw.path.as_deref() == path
+            && rules == self.rules
+        {
+            return false;
+        }
+        let own = |value: Option<&CStr>| value.map(CStr::to_owned);
+        let text = |value: Option<&'_ CStr>| value.map(|value| value.to_string_lossy().into_owned());
+        let texts = [claims, claim_sub, claim_session_id, headers, method, path].map(text);
+        let [t_claims, t_sub, t_session, t_headers, t_method, t_path] = &texts;
+        let request = RequestSettings {
+            claims: t_claims.as_deref(),
+            claim_sub: t_sub.as_deref(),
+            claim_session_id: t_session.as_deref(),
+            headers: t_headers.as_deref(),
+            method: t_method.as_deref(),
+            path: t_path.as_deref(),
+        };
+        self.request = read_request(&request, &settings::request_rules());
+        self.raw = RawRequest {
+            claims: own(claims),
+            claim_sub: own(claim_sub),
+            claim_session_id: own(claim_session_id),
+            headers: own(headers),
+            method: own(method),
+            path: own(path),
+        };
+        self.rules = rules;
+        true
+    }
+
+    /// Makes the columns from what was read.
+    fn derive(&mut self) {
+        let declared = declared::current();
+        let request = &self.request;
+        let text = |value: &String| Varlena::new(value.as_bytes());
+        let source = if declared.actor_id.is_some() {
+            Some("context")
+        } else {
+            request.actor_id.as_ref().map(|_| "jwt")
+        };
+        self.actor_source = source.map(|name| Varlena::new(name.as_bytes()));
+        self.actor_id = declared.actor_id.as_ref().or(request.actor_id.as_ref()).map(text);
+        self.tenant_id = declared.tenant_id.as_ref().or(request.tenant_id.as_ref()).map(text);
+        self.session_id = declared.session_id.or(request.session_id);
+        self.client_ip = match (&declared.client_ip, request.client_ip) {
+            (Some(address), _) => Some(session::inet(address)),
+            (None, Some(address)) => Some(session::inet(&address.to_string())),
+            (None, None) => session::client_address(),
+        };
+        self.phi_accessed = declared.phi_accessed == Some(true);
+        let mut more = request.extra.clone();
+        audit_guard_core::request::merge(&mut more, declared.context);
+        if declared.actor_id.is_some() {
+            insert(&mut more, "jwt_sub", request.actor_id.clone());
+        }
+        let roles = self.roles;
+        if roles.session != roles.login {
+            insert(&mut more, "session_role", Some(session::role_name(roles.session)));
+        }
+        if roles.effective != roles.outer {
+            insert(&mut more, "effective_role", Some(session::role_name(roles.effective)));
+        }
+        insert(&mut more, "login_identity", other_identity(self.login_role.payload()));
+        self.context_text = (!more.is_empty()).then(|| Value::Object(more).to_string());
+        self.context = self.context_text.as_deref().map(session::jsonb);
+        self.success = Varlena::new(b"success");
+    }
+}
+
+fn insert(context: &mut Map<String, Value>, key: &str, value: Option<String>) {
+    if let Some(value) = value {
+        context.insert(key.to_owned(), Value::String(value));
+    }
+}
+
+/// How the client authenticated, when it was as somebody else than the role (a mapped certificate, say).
+fn other_identity(login_role: &[u8]) -> Option<String> {
+    session::login_identity()
+        .filter(|identity| identity.split_once(':').is_none_or(|(_, name)| name.as_bytes() != login_role))
+}

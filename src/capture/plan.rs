@@ -1,0 +1,279 @@
+//! What one trigger has to do: read once from the catalogue, kept until something about the table changes.
+
+use crate::pg::buffer::Varlena;
+use crate::pg::encoder::{self, Encoder};
+use crate::pg::events::{Stale, watch};
+use crate::pg::jsonb::{Frame, key_order};
+use crate::pg::memory::Memory;
+use crate::pg::relation::{self, Column};
+use crate::pg::trigger::TriggerCall;
+use crate::pg::{errors, writer::Operation};
+use audit_guard_core::options::{
+    ColumnRef, Detail, LiveColumn, Resolved, TrackingOptions, resolve, resolve_one,
+};
+use pgrx::prelude::*;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::mem::ManuallyDrop;
+use std::rc::Rc;
+
+/// Bytes that a reused buffer keeps; what one huge row needed goes back after it.
+pub(super) const KEEP: usize = 1 << 20;
+
+/// How deep a type is searched for money.
+const TYPE_DEPTH: u8 = 8;
+
+/// A column that is logged.
+pub(super) struct PlanColumn {
+    pub(super) column: Column,
+    /// Its position in the row.
+    pub(super) position: usize,
+    pub(super) encoder: Encoder,
+    /// Logged as null.
+    pub(super) masked: bool,
+    /// Its name as an element of a `text[]`.
+    pub(super) array_element: Vec<u8>,
+}
+
+/// A column that is read for its text: part of the key, or the tenant.
+pub(super) struct KeyColumn {
+    pub(super) column: Column,
+    pub(super) position: usize,
+    pub(super) encoder: Encoder,
+}
+
+/// Everything about a trigger that does not change from row to row.
+pub(super) struct Plan {
+    pub(super) schema: Varlena,
+    pub(super) table: Varlena,
+    /// The logged columns in the table's order.
+    pub(super) columns: Vec<PlanColumn>,
+    /// Their indexes in the order of keys in a JSON object.
+    pub(super) order: Vec<usize>,
+    pub(super) frame: Frame,
+    pub(super) key: Vec<KeyColumn>,
+    pub(super) tenant: Option<KeyColumn>,
+    pub(super) detail: Detail,
+    pub(super) phi: bool,
+    pub(super) reads_settings: bool,
+    pub(super) prints_money: bool,
+    stale: Stale,
+    /// Holds the prepared calls of the encoders; last, because it must go last.
+    _memory: Memory,
+}
+
+#[derive(Default)]
+struct Plans {
+    by_trigger: HashMap<pg_sys::Oid, Rc<Plan>>,
+    last: Option<(pg_sys::Oid, Rc<Plan>)>,
+    warned: Vec<pg_sys::Oid>,
+}
+
+thread_local! {
+    /// Never dropped at the end of the process, when the server's memory may be gone already.
+    static PLANS: ManuallyDrop<RefCell<Option<Plans>>> = const { ManuallyDrop::new(RefCell::new(None)) };
+}
+
+fn with_plans<T>(action: impl FnOnce(&mut Plans) -> T) -> T {
+    PLANS.with(|plans| action(plans.borrow_mut().get_or_insert_with(Plans::default)))
+}
+
+/// The plan of the trigger that is being called.
+pub(super) fn of(call: &TriggerCall) -> Rc<Plan> {
+    let trigger = call.trigger_oid();
+    let known = with_plans(|plans| match &plans.last {
+        Some((last, plan)) if *last == trigger && !plan.stale.get() => Some(plan.clone()),
+        _ => {
+            let plan = plans.by_trigger.get(&trigger).filter(|plan| !plan.stale.get())?.clone();
+            plans.last = Some((trigger, plan.clone()));
+            Some(plan)
+        }
+    });
+    known.unwrap_or_else(|| {
+        let plan = Rc::new(build(call));
+        with_plans(|plans| {
+            plans.by_trigger.retain(|_, plan| !plan.stale.get());
+            plans.by_trigger.insert(trigger, plan.clone());
+            plans.last = Some((trigger, plan.clone()));
+        });
+        plan
+    })
+}
+
+fn build(call: &TriggerCall) -> Plan {
+    let table_oid = call.relation_oid();
+    let tracked = call.tracked_table();
+    let stale = watch(vec![table_oid, tracked]);
+    let memory = Memory::new(c"audit_guard plan");
+    let (options, unreadable) = options(call);
+    let columns = call.columns();
+    let (schema, table, root_columns) = if tracked == table_oid {
+        let (schema, table) = call.relation_name();
+        (schema, table, None)
+    } else {
+        match relation::describe(tracked) {
+            Some((schema, table, root)) => (schema, table, Some(root)),
+            None => {
+                let (schema, table) = call.relation_name();
+                (schema, table, None)
+            }
+        }
+    };
+    let hidden = Hidden::find(&options, &columns, root_columns.as_deref(), table_oid, tracked);
+    let lost = hidden.unresolved.first().map(|name| format!("hidden column \"{name}\" cannot be found"));
+    let is_degraded = unreadable.is_some() || lost.is_some();
+    if let Some(reason) = unreadable.or(lost) {
+        warn_once(tracked, &schema, &table, &reason);
+    }
+    let key_attnums = call.key_columns();
+    let key: Vec<KeyColumn> =
+        key_attnums.iter().filter_map(|attnum| read_column(&columns, *attnum, &memory)).collect();
+    let tenant = hidden.tenant.and_then(|attnum| read_column(&columns, attnum, &memory));
+    let logged: Vec<PlanColumn> = columns
+        .into_iter()
+        .enumerate()
+        .filter(|(_, column)| {
+            !column.dropped && !column.is_virtual && !hidden.excluded.contains(&column.attnum)
+        })
+        .map(|(position, column)| {
+            let degraded = is_degraded && !key_attnums.contains(&column.attnum);
+            PlanColumn {
+                position,
+                encoder: Encoder::for_type(column.type_oid, &memory),
+                masked: degraded || hidden.masked.contains(&column.attnum),
+                array_element: array_element(&column.name),
+                column,
+            }
+        })
+        .collect();
+    let mut order: Vec<usize> = (0..logged.len()).collect();
+    order.sort_by(|&left, &right| key_order(&logged[left].column.name, &logged[right].column.name));
+    let frame = Frame::new(order.iter().map(|&index| logged[index].column.name.as_str()));
+    let printed = logged.iter().map(|column| (&column.encoder, &column.column));
+    let printed: Vec<_> =
+        printed.chain(key.iter().chain(&tenant).map(|part| (&part.encoder, &part.column))).collect();
+    let reads_settings = printed.iter().any(|(encoder, _)| encoder.reads_settings());
+    let prints_money = reads_settings
+        && printed.iter().any(|(_, column)| encoder::prints_money(column.type_oid, TYPE_DEPTH));
+    Plan {
+        schema: Varlena::new(schema.as_bytes()),
+        table: Varlena::new(table.as_bytes()),
+        columns: logged,
+        order,
+        frame,
+        key,
+        tenant,
+        detail: options.detail,
+        phi: options.phi,
+        reads_settings,
+        prints_money,
+        stale,
+        _memory: memory,
+    }
+}
+
+/// The options of the row trigger; a TRUNCATE trigger has none of its own. Arguments that cannot be read hide
+/// everything rather than fail the user's statement; what is wrong with them comes second.
+fn options(call: &TriggerCall) -> (TrackingOptions, Option<String>) {
+    let arguments = if call.event().operation == Operation::Truncate {
+        call.row_trigger_arguments().unwrap_or_default()
+    } else {
+        call.arguments()
+    };
+    match TrackingOptions::parse(arguments.iter().map(String::as_str)) {
+        Ok(options) => (options, None),
+        Err(error) => (TrackingOptions::default(), Some(error.to_string())),
+    }
+}
+
+/// Which columns of a table the options mean today, by number.
+struct Hidden {
+    excluded: Vec<i16>,
+    masked: Vec<i16>,
+    tenant: Option<i16>,
+    unresolved: Vec<String>,
+}
+
+impl Hidden {
+    fn find(
+        options: &TrackingOptions,
+        columns: &[Column],
+        root: Option<&[Column]>,
+        table: pg_sys::Oid,
+        tracked: pg_sys::Oid,
+    ) -> Self {
+        let here = live(columns);
+        let find_all = |refs: &[ColumnRef]| match root {
+            None => resolve(refs, &here, table.to_u32()),
+            Some(root) => translate(refs, &live(root), &here, tracked.to_u32()),
+        };
+        let excluded = find_all(&options.exclude);
+        let masked = find_all(&options.mask);
+        let tenant = options.tenant.as_ref().and_then(|wanted| match root {
+            None => resolve_one(wanted, &here, table.to_u32()),
+            Some(root) => {
+                let root = live(root);
+                let attnum = resolve_one(wanted, &root, tracked.to_u32())?;
+                let name = root.iter().find(|column| column.attnum == attnum)?.name;
+                here.iter().find(|column| !column.dropped && column.name == name).map(|column| column.attnum)
+            }
+        });
+        let mut unresolved = excluded.unresolved;
+        unresolved.extend(masked.unresolved);
+        Self { excluded: excluded.attnums, masked: masked.attnums, tenant, unresolved }
+    }
+}
+
+/// The columns of a partition that the references mean on the table that was tracked, by name; a name that
+/// the partition itself has counts too.
+fn translate(refs: &[ColumnRef], root: &[LiveColumn<'_>], here: &[LiveColumn<'_>], tracked: u32) -> Resolved {
+    let mut resolved = resolve(refs, root, tracked);
+    let meant = |column: &&LiveColumn<'_>| {
+        !column.dropped
+            && (refs.iter().any(|wanted| wanted.name == column.name)
+                || root.iter().any(|parent| {
+                    resolved.attnums.contains(&parent.attnum) && !parent.dropped && parent.name == column.name
+                }))
+    };
+    let attnums = here.iter().filter(meant).map(|column| column.attnum).collect();
+    resolved.attnums = attnums;
+    resolved
+}
+
+fn live(columns: &[Column]) -> Vec<LiveColumn<'_>> {
+    columns
+        .iter()
+        .map(|column| LiveColumn { attnum: column.attnum, name: &column.name, dropped: column.dropped })
+        .collect()
+}
+
+/// A column that is read for its text.
+pub(super) fn read_column(columns: &[Column], attnum: i16, memory: &Memory) -> Option<KeyColumn> {
+    let position = columns.iter().position(|column| column.attnum == attnum && !column.dropped)?;
+    let column = columns[position].clone();
+    Some(KeyColumn { position, encoder: Encoder::for_type(column.type_oid, memory), column })
+}
+
+/// A name as it stands in a `text[]`: with the long header, whatever its length.
+fn array_element(name: &str) -> Vec<u8> {
+    let mut element = (((name.len() + 4) as u32) << 2).to_ne_bytes().to_vec();
+    element.extend_from_slice(name.as_bytes());
+    element
+}
+
+fn warn_once(tracked: pg_sys::Oid, schema: &str, table: &str, reason: &str) {
+    let first = with_plans(|plans| {
+        let first = !plans.warned.contains(&tracked);
+        if first {
+            plans.warned.push(tracked);
+        }
+        first
+    });
+    if first {
+        errors::warn(
+            PgSqlErrorCode::ERRCODE_WARNING,
+            &format!("{schema}.{table}: {reason}; every value but the key is logged as null"),
+            Some(&format!("SELECT audit.enable_tracking('{schema}.{table}', ...) with today's columns.")),
+        );
+    }
+}

@@ -1,0 +1,81 @@
+//! `audit._tracking_state()`: the options of a tracking trigger, as today's columns have them.
+
+use audit_guard_core::options::{LiveColumn, TrackingOptions, resolve, resolve_one};
+use pgrx::datum::JsonB;
+use pgrx::prelude::*;
+use serde_json::json;
+
+/// Describes the trigger with this OID; None when there is none.
+#[pg_extern(sql = false, stable)]
+fn tracking_state(trigger_id: pg_sys::Oid) -> Result<Option<JsonB>, spi::Error> {
+    let Some((table, arguments)) = trigger(trigger_id)? else { return Ok(None) };
+    let columns = columns(table)?;
+    let live: Vec<LiveColumn<'_>> = columns
+        .iter()
+        .map(|(attnum, name, dropped)| LiveColumn { attnum: *attnum, name, dropped: *dropped })
+        .collect();
+    let arguments: Vec<String> = arguments
+        .split(|&byte| byte == 0)
+        .map(|argument| String::from_utf8_lossy(argument).into_owned())
+        .collect();
+    // The arguments are each ended by a zero byte, so the last piece is empty.
+    let given = arguments.len().saturating_sub(1);
+    let (options, readable) = match TrackingOptions::parse(arguments[..given].iter().map(String::as_str)) {
+        Ok(options) => (options, true),
+        Err(_) => (TrackingOptions::default(), false),
+    };
+    let relid = table.to_u32();
+    let name_of = |attnum: i16| live.iter().find(|column| column.attnum == attnum).map(|column| column.name);
+    let names = |attnums: &[i16]| attnums.iter().filter_map(|&attnum| name_of(attnum)).collect::<Vec<_>>();
+    let exclude = resolve(&options.exclude, &live, relid);
+    let mask = resolve(&options.mask, &live, relid);
+    let tenant =
+        options.tenant.as_ref().and_then(|wanted| resolve_one(wanted, &live, relid)).and_then(name_of);
+    Ok(Some(JsonB(json!({
+        "exclude": names(&exclude.attnums),
+        "mask": names(&mask.attnums),
+        "tenant_column": tenant,
+        "detail": options.detail.as_str(),
+        "log_truncated_rows": options.log_truncated_rows,
+        "phi": options.phi,
+        "degraded": !readable || !exclude.unresolved.is_empty() || !mask.unresolved.is_empty(),
+    }))))
+}
+
+fn trigger(trigger_id: pg_sys::Oid) -> Result<Option<(pg_sys::Oid, Vec<u8>)>, spi::Error> {
+    Spi::connect(|client| {
+        let rows = client.select(
+            "SELECT tgrelid, tgargs FROM pg_catalog.pg_trigger WHERE oid OPERATOR(pg_catalog.=) $1",
+            Some(1),
+            &[trigger_id.into()],
+        )?;
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let row = rows.first();
+        let table = row.get::<pg_sys::Oid>(1)?;
+        let arguments = row.get::<Vec<u8>>(2)?.unwrap_or_default();
+        Ok(table.map(|table| (table, arguments)))
+    })
+}
+
+fn columns(table: pg_sys::Oid) -> Result<Vec<(i16, String, bool)>, spi::Error> {
+    Spi::connect(|client| {
+        let rows = client.select(
+            "SELECT attnum, attname::pg_catalog.text, attisdropped FROM pg_catalog.pg_attribute
+             WHERE attrelid OPERATOR(pg_catalog.=) $1 AND attnum OPERATOR(pg_catalog.>) 0
+             ORDER BY attnum",
+            None,
+            &[table.into()],
+        )?;
+        let mut columns = Vec::new();
+        for row in rows {
+            if let (Some(attnum), Some(name), Some(dropped)) =
+                (row.get::<i16>(1)?, row.get::<String>(2)?, row.get::<bool>(3)?)
+            {
+                columns.push((attnum, name, dropped));
+            }
+        }
+        Ok(columns)
+    })
+}

@@ -1,0 +1,154 @@
+//! `audit.log_changes()`: the trigger function behind every tracked table.
+//!
+//! Runs once for every row that a user writes, so nothing here looks into a catalogue or allocates what the
+//! plan or the scratch memory could hold.
+
+use super::image::Images;
+use super::plan::{self, Plan};
+use super::{context, key};
+use crate::pg::buffer::{Buffer, write_varlena};
+use crate::pg::leaf::Field;
+use crate::pg::trigger::{Event, TriggerCall};
+use crate::pg::tuple::{self, Values};
+use crate::pg::writer::{self, Operation, Row};
+use crate::pg::{errors, pinned};
+use audit_guard_core::options::Detail;
+use pgrx::prelude::*;
+use std::cell::Cell;
+
+crate::pg::trigger::trigger_function!(audit_log_changes, pg_finfo_audit_log_changes, log_changes);
+
+/// Memory that is reused from row to row. A conversion may run a user's function, which may write another
+/// tracked table; that inner call finds the place empty and makes its own.
+#[derive(Default)]
+struct Scratch {
+    old: Values,
+    new: Values,
+    images: Images,
+    changed: Vec<bool>,
+    key: Buffer,
+    old_key: Buffer,
+    tenant: Buffer,
+    text: Vec<u8>,
+    json: Buffer,
+}
+
+thread_local! {
+    static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
+}
+
+fn log_changes(call: &TriggerCall) {
+    let event = call.event();
+    check(call, event);
+    let plan = plan::of(call);
+    if event.operation == Operation::Truncate {
+        return log_truncate(&plan);
+    }
+    let mut scratch = SCRATCH.take().unwrap_or_default();
+    log_row(call, event.operation, &plan, &mut scratch);
+    SCRATCH.set(Some(scratch));
+}
+
+/// A trigger made by hand may be of a kind that cannot work.
+fn check(call: &TriggerCall, event: Event) {
+    let fits = match event.operation {
+        Operation::Truncate => !event.for_each_row,
+        _ => event.for_each_row && !event.before,
+    };
+    if !fits {
+        let (schema, table) = call.relation_name();
+        errors::raise(
+            PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
+            &format!("audit.log_changes() on {schema}.{table} must be an AFTER ... FOR EACH ROW trigger"),
+            Some(&format!("SELECT audit.enable_tracking('{schema}.{table}');")),
+        );
+    }
+}
+
+fn log_truncate(plan: &Plan) {
+    let mut row = Row::new();
+    fill_table(plan, &mut row);
+    context::fill(&mut row, plan.phi, None);
+    writer::write(Operation::Truncate, &mut row);
+}
+
+fn log_row(call: &TriggerCall, operation: Operation, plan: &Plan, scratch: &mut Scratch) {
+    let Scratch { old, new, images, changed, key, old_key, tenant, text, json } = scratch;
+    let mut row = Row::new();
+    let current = match operation {
+        Operation::Insert => {
+            call.read_row(new);
+            &*new
+        }
+        Operation::Delete => {
+            call.read_row(old);
+            &*old
+        }
+        _ => {
+            call.read_row(old);
+            call.read_new_row(new);
+            if !mark_changes(plan, old, new, changed) {
+                return;
+            }
+            &*new
+        }
+    };
+    let mut convert = || {
+        match (operation, plan.detail) {
+            (Operation::Insert, _) => row.set(Field::NewRecord, images.whole_new(plan, new)),
+            (Operation::Delete, _) => row.set(Field::OldRecord, images.whole_old(plan, old)),
+            (_, detail) => {
+                let new_image = match detail {
+                    Detail::Changed => images.changed_new(plan, new, changed),
+                    _ => images.whole_new(plan, new),
+                };
+                let old_image = match detail {
+                    Detail::Full => images.whole_old_beside_new(plan, old, changed),
+                    _ => images.changed_old(plan, old, changed),
+                };
+                row.set(Field::NewRecord, new_image);
+                row.set(Field::OldRecord, old_image);
+                row.set(Field::ChangedFields, images.changed_fields(plan, changed));
+            }
+        }
+        row.set_optional(Field::RecordId, key::write(plan, current, text, json, key));
+        if operation == Operation::Update && key_changed(plan, old, new) {
+            row.set_optional(Field::OldRecordId, key::write(plan, old, text, json, old_key));
+        }
+        plan.tenant.as_ref().and_then(|column| {
+            let value = current.get(column.position)?;
+            text.clear();
+            json.clear(plan::KEEP);
+            column.encoder.text(value, json, text);
+            tenant.clear(plan::KEEP);
+            write_varlena(tenant, text);
+            Some(tenant.datum())
+        })
+    };
+    let row_tenant = if plan.reads_settings { pinned::with(plan.prints_money, convert) } else { convert() };
+    fill_table(plan, &mut row);
+    context::fill(&mut row, plan.phi, row_tenant);
+    writer::write(operation, &mut row);
+}
+
+fn fill_table(plan: &Plan, row: &mut Row) {
+    row.set(Field::TableSchema, plan.schema.datum());
+    row.set(Field::TableName, plan.table.datum());
+}
+
+/// Marks the logged columns whose values differ; false when there are none.
+fn mark_changes(plan: &Plan, old: &Values, new: &Values, changed: &mut Vec<bool>) -> bool {
+    changed.clear();
+    let mut any = false;
+    for column in &plan.columns {
+        let position = column.position;
+        let differs = !tuple::same(&column.column, old.get(position), new.get(position));
+        any |= differs;
+        changed.push(differs);
+    }
+    any
+}
+
+fn key_changed(plan: &Plan, old: &Values, new: &Values) -> bool {
+    plan.key.iter().any(|part| !tuple::same(&part.column, old.get(part.position), new.get(part.position)))
+}

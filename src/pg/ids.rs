@@ -1,0 +1,78 @@
+//! Numbers that every audit row needs: its id, its time, its salt.
+
+use pgrx::prelude::*;
+use std::cell::{Cell, RefCell};
+
+/// The sequence `audit.audit_log_id_seq` counts in steps of this many ids; a backend that drew one value owns
+/// the ids up to the next.
+const IDS_PER_BLOCK: i64 = 32;
+
+const SALT_BYTES: usize = 16;
+
+thread_local! {
+    static BLOCK: Cell<(i64, i64)> = const { Cell::new((0, 0)) };
+    static LAST_TIME: Cell<i64> = const { Cell::new(i64::MIN) };
+    static SALTS: RefCell<SaltPool> = const { RefCell::new(SaltPool { owner: 0, used: 0, bytes: [0; 1024] }) };
+}
+
+unsafe extern "C-unwind" {
+    fn nextval_internal(sequence: pg_sys::Oid, check_permissions: bool) -> i64;
+}
+
+/// The next id of an audit row. Ids rise within a backend; between backends they come in blocks.
+pub(crate) fn next_id(sequence: pg_sys::Oid) -> i64 {
+    let (next, end) = BLOCK.get();
+    if next < end {
+        BLOCK.set((next + 1, end));
+        return next;
+    }
+    // SAFETY: the call may raise an ERROR, so it crosses the guarded boundary; the writer's right to use the
+    // sequence does not depend on the user's.
+    let first = unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| nextval_internal(sequence, false)) };
+    BLOCK.set((first + 1, first + IDS_PER_BLOCK));
+    first
+}
+
+/// The clock in microseconds since 2000-01-01 UTC; never earlier than the last time this backend asked, so
+/// that a clock that is set back does not reorder the changes of a session.
+pub(crate) fn clock() -> i64 {
+    // SAFETY: reads the system's clock.
+    let now = unsafe { pg_sys::GetCurrentTimestamp() };
+    let time = now.max(LAST_TIME.get());
+    LAST_TIME.set(time);
+    time
+}
+
+struct SaltPool {
+    owner: i32,
+    used: usize,
+    bytes: [u8; 1024],
+}
+
+/// Sixteen bytes from the server's strong random source, drawn 64 salts at a time.
+pub(crate) fn salt() -> [u8; SALT_BYTES] {
+    SALTS.with_borrow_mut(|pool| {
+        // SAFETY: reads a variable of the server. A forked process must not repeat its parent's salts.
+        let me = unsafe { pg_sys::MyProcPid };
+        if pool.owner != me || pool.used + SALT_BYTES > pool.bytes.len() {
+            // SAFETY: fills exactly the buffer that it is given.
+            let filled =
+                unsafe { pg_sys::pg_strong_random(pool.bytes.as_mut_ptr().cast(), pool.bytes.len()) };
+            if !filled {
+                ereport!(
+                    ERROR,
+                    PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+                    "could not draw random bytes for an audit row"
+                );
+            }
+            pool.owner = me;
+            pool.used = 0;
+        }
+        let mut salt = [0; SALT_BYTES];
+        let spent = &mut pool.bytes[pool.used..pool.used + SALT_BYTES];
+        salt.copy_from_slice(spent);
+        spent.fill(0);
+        pool.used += SALT_BYTES;
+        salt
+    })
+}

@@ -1,0 +1,24 @@
+//! The server's side: everything that touches its memory or calls its internals, and all our unsafe code.
+//!
+//! What is above this folder sees safe types only. A call of the server may raise an ERROR, which pgrx turns
+//! into an unwinding panic; so nothing here is left half changed across such a call.
+#![allow(unsafe_code)]
+
+pub(crate) mod buffer;
+pub(crate) mod encoder;
+pub(crate) mod errors;
+pub(crate) mod events;
+pub(crate) mod ids;
+mod index;
+pub(crate) mod jsonb;
+pub(crate) mod leaf;
+mod maintenance;
+pub(crate) mod memory;
+pub(crate) mod names;
+pub(crate) mod pinned;
+pub(crate) mod relation;
+pub(crate) mod scalars;
+pub(crate) mod session;
+pub(crate) mod trigger;
+pub(crate) mod tuple;
+pub(crate) mod writer;

@@ -1,0 +1,139 @@
+//! What capture must know of a user's table: its columns, its key, the name it is logged under.
+
+use super::names;
+use pgrx::PgTupleDesc;
+use pgrx::prelude::*;
+
+/// A column of a relation, dropped ones included, so that positions are those of the row.
+#[derive(Clone)]
+pub(crate) struct Column {
+    pub(crate) attnum: i16,
+    pub(crate) name: String,
+    pub(crate) type_oid: pg_sys::Oid,
+    pub(crate) type_modifier: i32,
+    pub(crate) dropped: bool,
+    /// Computed when read (PostgreSQL 18): the row holds no value.
+    pub(crate) is_virtual: bool,
+    pub(crate) length: i16,
+    pub(crate) by_value: bool,
+}
+
+/// The columns of a row type.
+///
+/// # Safety
+/// `description` points to a valid row description.
+pub(crate) unsafe fn columns(description: pg_sys::TupleDesc) -> Vec<Column> {
+    // SAFETY: the caller's promise; the copy below holds nothing of the server's.
+    let description = unsafe { PgTupleDesc::from_pg_unchecked(description) };
+    let columns = description
+        .iter()
+        .map(|attribute| Column {
+            attnum: attribute.attnum,
+            name: attribute.name().to_owned(),
+            type_oid: attribute.atttypid,
+            type_modifier: attribute.atttypmod,
+            dropped: attribute.is_dropped(),
+            is_virtual: attribute.attgenerated == b'v' as core::ffi::c_char,
+            length: attribute.attlen,
+            by_value: attribute.attbyval,
+        })
+        .collect();
+    columns
+}
+
+/// The columns of the primary key in its order, else those of the index that is the replica identity, else
+/// none.
+pub(crate) fn key_columns(relation: pg_sys::Relation) -> Vec<i16> {
+    // SAFETY: the relation is open; each index description is read from a catalogue cache entry that is
+    // released after the read.
+    unsafe {
+        let indexes = pg_sys::RelationGetIndexList(relation);
+        let mut identity = Vec::new();
+        let mut primary = Vec::new();
+        for position in 0..indexes.as_ref().map_or(0, |list| list.length) {
+            let oid = names::list_oid(indexes, position);
+            let entry = pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::INDEXRELID as i32, oid.into());
+            if entry.is_null() {
+                continue;
+            }
+            let form = pg_sys::GETSTRUCT(entry).cast::<pg_sys::FormData_pg_index>();
+            let columns = || {
+                let first = (&raw const (*form).indkey.values).cast::<i16>();
+                std::slice::from_raw_parts(first, (*form).indnkeyatts as usize).to_vec()
+            };
+            if (*form).indisprimary {
+                primary = columns();
+            } else if (*form).indisreplident && (*form).indisvalid {
+                identity = columns();
+            }
+            pg_sys::ReleaseSysCache(entry);
+        }
+        pg_sys::list_free(indexes);
+        let key = if primary.is_empty() { identity } else { primary };
+        if key.iter().all(|&column| column > 0) { key } else { Vec::new() }
+    }
+}
+
+/// The table on which the trigger `oid` was made: for a partition's clone, the top of the chain of parents.
+pub(crate) fn tracked_table(trigger: pg_sys::Oid, its_table: pg_sys::Oid) -> pg_sys::Oid {
+    let mut table = its_table;
+    let mut trigger = trigger;
+    // SAFETY: an index scan of pg_trigger by OID; the row is read before the scan ends.
+    unsafe {
+        let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+        let catalogue = pg_sys::table_open(pg_sys::TriggerRelationId, lock);
+        while trigger != pg_sys::InvalidOid {
+            let mut key = pg_sys::ScanKeyData::default();
+            pg_sys::ScanKeyInit(
+                &mut key,
+                pg_sys::Anum_pg_trigger_oid as pg_sys::AttrNumber,
+                pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber,
+                pg_sys::F_OIDEQ.into(),
+                trigger.into(),
+            );
+            let index = pg_sys::Oid::from(pg_sys::TriggerOidIndexId);
+            let scan = pg_sys::systable_beginscan(catalogue, index, true, std::ptr::null_mut(), 1, &mut key);
+            let row = pg_sys::systable_getnext(scan);
+            trigger = pg_sys::InvalidOid;
+            if !row.is_null() {
+                let form = pg_sys::GETSTRUCT(row).cast::<pg_sys::FormData_pg_trigger>();
+                table = (*form).tgrelid;
+                trigger = (*form).tgparentid;
+            }
+            pg_sys::systable_endscan(scan);
+        }
+        pg_sys::table_close(catalogue, lock);
+    }
+    table
+}
+
+/// Schema and name of a table, with its columns; None when it no longer exists.
+pub(crate) fn describe(table: pg_sys::Oid) -> Option<(String, String, Vec<Column>)> {
+    // SAFETY: the relation stays open while it is read.
+    unsafe {
+        let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+        let relation = pg_sys::try_relation_open(table, lock);
+        if relation.is_null() {
+            return None;
+        }
+        let (schema, name) = names::qualified(&*relation);
+        let columns = columns((*relation).rd_att);
+        pg_sys::relation_close(relation, lock);
+        Some((schema, name, columns))
+    }
+}
+
+/// Key columns of a table by OID, for functions that are given a table by name.
+pub(crate) fn key_of(table: pg_sys::Oid) -> Vec<i16> {
+    // SAFETY: the relation stays open while it is read.
+    unsafe {
+        let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+        let relation = pg_sys::try_relation_open(table, lock);
+        if relation.is_null() {
+            return Vec::new();
+        }
+        let key = key_columns(relation);
+        pg_sys::relation_close(relation, lock);
+        key
+    }
+}

@@ -1,0 +1,184 @@
+//! Who is connected, from where, and what the session has declared in settings.
+
+use super::buffer::Varlena;
+use super::events;
+use super::names;
+use pgrx::prelude::*;
+use std::ffi::CStr;
+
+/// The roles of a moment, outermost first. None can be changed by the user without the right to be that role,
+/// except that `login` can never be changed.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Roles {
+    /// Who authenticated; SET SESSION AUTHORIZATION does not change it.
+    pub(crate) login: pg_sys::Oid,
+    /// session_user.
+    pub(crate) session: pg_sys::Oid,
+    /// The role of the outermost statement: SET ROLE changes it, SECURITY DEFINER does not.
+    pub(crate) outer: pg_sys::Oid,
+    /// current_user: the definer inside of a SECURITY DEFINER function.
+    pub(crate) effective: pg_sys::Oid,
+}
+
+#[inline]
+pub(crate) fn roles() -> Roles {
+    // SAFETY: reads variables of the server, in a transaction.
+    unsafe {
+        Roles {
+            login: pg_sys::GetAuthenticatedUserId(),
+            session: pg_sys::GetSessionUserId(),
+            outer: pg_sys::GetOuterUserId(),
+            effective: pg_sys::GetUserId(),
+        }
+    }
+}
+
+/// Whether a name read from `role_name` earlier may have changed.
+pub(crate) fn roles_changed() -> bool {
+    events::roles_changed()
+}
+
+/// The name of a role; its number when it was dropped meanwhile.
+pub(crate) fn role_name(role: pg_sys::Oid) -> String {
+    // SAFETY: a copy of the name from the catalogue cache, or null.
+    let name = unsafe { names::text(pg_sys::GetUserNameFromId(role, true)) };
+    if name.is_empty() { role.to_u32().to_string() } else { name }
+}
+
+/// Transaction and command: what a session declares can only change between two commands.
+#[inline]
+pub(crate) fn moment() -> (u64, u32) {
+    // SAFETY: assigns a transaction id, which the row that is about to be written needs anyway.
+    unsafe { (pg_sys::GetTopFullTransactionId().value, pg_sys::GetCurrentCommandId(false)) }
+}
+
+/// The value of a setting; None when it is unknown or empty. Valid until the setting changes.
+pub(crate) fn setting<'a>(name: &CStr) -> Option<&'a CStr> {
+    // SAFETY: the server returns a NUL-terminated string, or null for a setting that nobody has made.
+    unsafe {
+        let value = pg_sys::GetConfigOption(name.as_ptr(), true, false);
+        (!value.is_null() && *value != 0).then(|| CStr::from_ptr(value))
+    }
+}
+
+/// `application_name`, empty when the client gave none.
+#[inline]
+pub(crate) fn application_name<'a>() -> &'a [u8] {
+    // SAFETY: a NUL-terminated string that stays until the setting changes, or null.
+    unsafe {
+        let name = pg_sys::application_name;
+        if name.is_null() { b"" } else { CStr::from_ptr(name).to_bytes() }
+    }
+}
+
+/// The client's address as the server sees it, as an inet; None for a unix socket.
+pub(crate) fn client_address() -> Option<Varlena> {
+    // SAFETY: a function of the server without arguments, called as the server calls it; the result is copied.
+    unsafe {
+        let address = pgrx::direct_function_call_as_datum(pg_sys::inet_client_addr, &[])?;
+        Some(copy(address))
+    }
+}
+
+/// An address in the server's form; an ERROR for what is none.
+pub(crate) fn inet(address: &str) -> Varlena {
+    // SAFETY: an inet is a varlena; the result is copied.
+    unsafe { copy(input(pg_sys::INETOID, -1, address)) }
+}
+
+/// The text of an address, with its mask if it has one.
+pub(crate) fn inet_text(address: &Varlena) -> String {
+    // SAFETY: the value was made by `inet` or by the server; the text is copied.
+    unsafe { names::text(pg_sys::OidOutputFunctionCall(pg_sys::F_INET_OUT.into(), address.datum())) }
+}
+
+/// A JSON text in the server's binary form; an ERROR for what is no JSON.
+pub(crate) fn jsonb(text: &str) -> Varlena {
+    // SAFETY: a jsonb is a varlena; the result is copied.
+    unsafe { copy(input(pg_sys::JSONBOID, -1, text)) }
+}
+
+/// A value from its text, by the type's input function, which raises an ERROR for what is none. The value
+/// lives in the memory of the call.
+pub(crate) fn input(type_oid: pg_sys::Oid, type_modifier: i32, text: &str) -> pg_sys::Datum {
+    let Ok(text) = std::ffi::CString::new(text) else {
+        super::errors::raise(
+            PgSqlErrorCode::ERRCODE_INVALID_TEXT_REPRESENTATION,
+            "a value cannot hold a zero character",
+            None,
+        )
+    };
+    let mut function = pg_sys::InvalidOid;
+    let mut parameter = pg_sys::InvalidOid;
+    // SAFETY: a NUL-terminated string, read by the input function of its type.
+    unsafe {
+        pg_sys::getTypeInputInfo(type_oid, &mut function, &mut parameter);
+        pg_sys::OidInputFunctionCall(function, text.as_ptr().cast_mut(), parameter, type_modifier)
+    }
+}
+
+/// Reserves the settings' prefix, so that nobody makes up one that does nothing.
+pub(crate) fn reserve_settings(prefix: &'static CStr) {
+    // SAFETY: a NUL-terminated constant.
+    unsafe { pg_sys::MarkGUCPrefixReserved(prefix.as_ptr()) };
+}
+
+/// A copy of an unpacked varlena.
+///
+/// # Safety
+/// `datum` is a varlena that is not toasted.
+unsafe fn copy(datum: pg_sys::Datum) -> Varlena {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let start = datum.cast_mut_ptr::<u8>();
+        Varlena::copy_of(std::slice::from_raw_parts(start, pgrx::varsize_any(start.cast())))
+    }
+}
+
+/// `system_user` (16 and later): how the client authenticated, for example `cert:CN=app`.
+pub(crate) fn login_identity() -> Option<String> {
+    #[cfg(not(feature = "pg15"))]
+    {
+        // SAFETY: a NUL-terminated string for the life of the session, or null under trust.
+        let identity = unsafe { names::text(pg_sys::GetSystemUser()) };
+        (!identity.is_empty()).then_some(identity)
+    }
+    #[cfg(feature = "pg15")]
+    None
+}
+
+/// Whether the present statement stands alone: neither in a transaction block nor inside a function.
+pub(crate) fn is_single_statement() -> bool {
+    // SAFETY: reads variables of the server. A function's body runs with an error context of its own.
+    unsafe { !pg_sys::IsTransactionBlock() && pg_sys::error_context_stack.is_null() }
+}
+
+/// The nesting level of the current subtransaction, 1 outside of savepoints.
+pub(crate) fn depth() -> i32 {
+    // SAFETY: reads a counter of the server.
+    unsafe { pg_sys::GetCurrentTransactionNestLevel() }
+}
+
+/// Removes RUST_BACKTRACE: it would put a backtrace with paths of our build into the DETAIL of every ERROR
+/// that passes a guarded call, also of errors that are none of ours.
+pub(crate) fn forget_backtrace_wish() {
+    // SAFETY: a server process has one thread when it loads a library.
+    unsafe {
+        std::env::remove_var("RUST_BACKTRACE");
+        std::env::remove_var("RUST_LIB_BACKTRACE");
+    }
+}
+
+thread_local! {
+    static PRELOADED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Notes at load time whether the server itself loads the library.
+pub(crate) fn note_preload() {
+    // SAFETY: reads a variable of the server.
+    PRELOADED.set(unsafe { pg_sys::process_shared_preload_libraries_in_progress });
+}
+
+pub(crate) fn is_preloaded() -> bool {
+    PRELOADED.get()
+}

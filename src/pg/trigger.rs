@@ -1,0 +1,173 @@
+//! A trigger call as the server makes it.
+
+use super::names;
+use super::relation::{self, Column};
+use super::tuple::Values;
+use super::writer::Operation;
+use pgrx::prelude::*;
+
+/// What fired.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Event {
+    pub(crate) operation: Operation,
+    pub(crate) before: bool,
+    pub(crate) for_each_row: bool,
+}
+
+/// One call of a trigger function. Valid during the call only.
+pub(crate) struct TriggerCall {
+    data: *mut pg_sys::TriggerData,
+}
+
+impl TriggerCall {
+    /// None when the function was not called by the trigger manager.
+    ///
+    /// # Safety
+    /// `call` is what the server passed to a function.
+    pub(crate) unsafe fn new(call: pg_sys::FunctionCallInfo) -> Option<Self> {
+        // SAFETY: the caller's promise; the context's node tag tells what it is.
+        unsafe {
+            let context = (*call).context;
+            (!context.is_null() && (*context).type_ == pg_sys::NodeTag::T_TriggerData)
+                .then(|| Self { data: context.cast() })
+        }
+    }
+
+    pub(crate) fn event(&self) -> Event {
+        // SAFETY: the call's data are valid while the call lasts.
+        let bits = unsafe { (*self.data).tg_event };
+        let operation = match bits & pg_sys::TRIGGER_EVENT_OPMASK {
+            pg_sys::TRIGGER_EVENT_INSERT => Operation::Insert,
+            pg_sys::TRIGGER_EVENT_UPDATE => Operation::Update,
+            pg_sys::TRIGGER_EVENT_DELETE => Operation::Delete,
+            _ => Operation::Truncate,
+        };
+        Event {
+            operation,
+            before: bits & pg_sys::TRIGGER_EVENT_TIMINGMASK == pg_sys::TRIGGER_EVENT_BEFORE,
+            for_each_row: bits & pg_sys::TRIGGER_EVENT_ROW != 0,
+        }
+    }
+
+    fn relation(&self) -> pg_sys::Relation {
+        // SAFETY: as in `event`.
+        unsafe { (*self.data).tg_relation }
+    }
+
+    fn trigger(&self) -> &pg_sys::Trigger {
+        // SAFETY: as in `event`.
+        unsafe { &*(*self.data).tg_trigger }
+    }
+
+    pub(crate) fn trigger_oid(&self) -> pg_sys::Oid {
+        self.trigger().tgoid
+    }
+
+    pub(crate) fn relation_oid(&self) -> pg_sys::Oid {
+        // SAFETY: the relation of a trigger call is open.
+        unsafe { (*self.relation()).rd_id }
+    }
+
+    /// Schema and name of the table that fired.
+    pub(crate) fn relation_name(&self) -> (String, String) {
+        // SAFETY: as in `relation_oid`.
+        names::qualified(unsafe { &*self.relation() })
+    }
+
+    pub(crate) fn columns(&self) -> Vec<Column> {
+        // SAFETY: as in `relation_oid`.
+        unsafe { relation::columns((*self.relation()).rd_att) }
+    }
+
+    pub(crate) fn key_columns(&self) -> Vec<i16> {
+        relation::key_columns(self.relation())
+    }
+
+    /// The table on which the trigger was made: the top of the chain for a partition's clone.
+    pub(crate) fn tracked_table(&self) -> pg_sys::Oid {
+        if self.trigger().tgisclone {
+            relation::tracked_table(self.trigger_oid(), self.relation_oid())
+        } else {
+            self.relation_oid()
+        }
+    }
+
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        arguments(self.trigger())
+    }
+
+    /// Arguments of the row trigger of the same table that calls the same function, for a statement trigger.
+    pub(crate) fn row_trigger_arguments(&self) -> Option<Vec<String>> {
+        // SAFETY: the open relation's trigger description lists `numtriggers` triggers.
+        let triggers = unsafe {
+            let description = (*self.relation()).trigdesc;
+            if description.is_null() {
+                return None;
+            }
+            std::slice::from_raw_parts((*description).triggers, (*description).numtriggers as usize)
+        };
+        triggers
+            .iter()
+            .find(|trigger| {
+                trigger.tgfoid == self.trigger().tgfoid
+                    && trigger.tgtype & pg_sys::TRIGGER_TYPE_ROW as i16 != 0
+            })
+            .map(arguments)
+    }
+
+    /// Takes apart the row that was inserted or deleted, or that an UPDATE replaced.
+    pub(crate) fn read_row(&self, values: &mut Values) {
+        // SAFETY: a row trigger has a row of its relation.
+        unsafe { values.read((*self.data).tg_trigtuple, self.relation()) }
+    }
+
+    /// Takes apart the row that an UPDATE left.
+    pub(crate) fn read_new_row(&self, values: &mut Values) {
+        // SAFETY: a row trigger on UPDATE has both rows.
+        unsafe { values.read((*self.data).tg_newtuple, self.relation()) }
+    }
+}
+
+fn arguments(trigger: &pg_sys::Trigger) -> Vec<String> {
+    // SAFETY: a trigger has `tgnargs` NUL-terminated arguments.
+    (0..trigger.tgnargs as usize).map(|index| unsafe { names::text(*trigger.tgargs.add(index)) }).collect()
+}
+
+/// Defines a trigger function of the C language that calls a safe `fn(&TriggerCall)` and returns no row.
+macro_rules! trigger_function {
+    ($symbol:ident, $info:ident, $body:path) => {
+        /// Tells the server how to call the function.
+        #[allow(unsafe_code)]
+        #[unsafe(no_mangle)]
+        #[doc(hidden)]
+        pub(crate) extern "C" fn $info() -> &'static pgrx::pg_sys::Pg_finfo_record {
+            const RECORD: pgrx::pg_sys::Pg_finfo_record = pgrx::pg_sys::Pg_finfo_record { api_version: 1 };
+            &RECORD
+        }
+
+        #[allow(unsafe_code)]
+        #[unsafe(no_mangle)]
+        #[doc(hidden)]
+        #[pgrx::pg_guard]
+        pub(crate) unsafe extern "C-unwind" fn $symbol(
+            call: pgrx::pg_sys::FunctionCallInfo,
+        ) -> pgrx::pg_sys::Datum {
+            // SAFETY: the server's own argument.
+            match unsafe { $crate::pg::trigger::TriggerCall::new(call) } {
+                Some(trigger) => $body(&trigger),
+                None => $crate::pg::trigger::refuse_direct_call(),
+            }
+            pgrx::pg_sys::Datum::null()
+        }
+    };
+}
+pub(crate) use trigger_function;
+
+/// The ERROR for a trigger function that was called like any other function.
+pub(crate) fn refuse_direct_call() -> ! {
+    super::errors::raise(
+        PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
+        "this function can only be called by a trigger",
+        Some("SELECT audit.enable_tracking('<table>');"),
+    )
+}

@@ -1,0 +1,228 @@
+//! Writes audit rows straight into the leaf: heap row, then its index entries.
+//!
+//! One writer per backend, opened by the first row of a transaction and kept to its end under the top
+//! transaction's resource owner, so that a savepoint rolled back does not close it. Nothing is buffered: each
+//! row carries the subtransaction that made the change, and lives or dies with it. Constraints are not checked
+//! here: the fields obey them by construction, and a test compares.
+
+use super::index::Index;
+use super::leaf::{self, FIELDS, Field, Leaf};
+use super::memory::{Memory, as_top_transaction};
+use super::{ids, maintenance, names};
+use pgrx::prelude::*;
+use std::cell::RefCell;
+use std::mem::ManuallyDrop;
+
+/// The kinds of change, in the order of the enum `audit.operation`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Operation {
+    Insert,
+    Update,
+    Delete,
+    Truncate,
+}
+
+/// The values of one audit row; a field that is not set is null.
+pub(crate) struct Row {
+    values: [pg_sys::Datum; FIELDS],
+    nulls: [bool; FIELDS],
+}
+
+impl Row {
+    pub(crate) fn new() -> Self {
+        Self { values: [pg_sys::Datum::null(); FIELDS], nulls: [true; FIELDS] }
+    }
+
+    #[inline]
+    pub(crate) fn set(&mut self, field: Field, value: pg_sys::Datum) {
+        self.values[field as usize] = value;
+        self.nulls[field as usize] = false;
+    }
+
+    #[inline]
+    pub(crate) fn set_optional(&mut self, field: Field, value: Option<pg_sys::Datum>) {
+        if let Some(value) = value {
+            self.set(field, value);
+        }
+    }
+}
+
+/// A leaf, what is known of its columns and indexes, and its relation while that is open.
+struct Target {
+    leaf: Leaf,
+    relation: Option<pg_sys::Relation>,
+    sources: Vec<Option<Field>>,
+    indexes: Vec<Index>,
+    /// Holds the index descriptions.
+    memory: Memory,
+    /// Whether columns and indexes were read completely.
+    described: bool,
+    values: Vec<pg_sys::Datum>,
+    nulls: Vec<bool>,
+}
+
+thread_local! {
+    /// Never dropped at the end of the process, when the server's memory may be gone already.
+    static TARGET: ManuallyDrop<RefCell<Option<Target>>> = const { ManuallyDrop::new(RefCell::new(None)) };
+}
+
+/// Writes one row; id, time, salt and operation are filled here.
+pub(crate) fn write(operation: Operation, row: &mut Row) {
+    let time = ids::clock();
+    let salt = ids::salt();
+    with_target(|slot| {
+        let target = ready(slot, time);
+        row.set(Field::Id, ids::next_id(target.leaf.sequence).into());
+        row.set(Field::LoggedAt, time.into());
+        row.set(Field::Operation, target.leaf.operations[operation as usize].into());
+        row.set(Field::Salt, pg_sys::Datum::from(salt.as_ptr()));
+        target.insert(row);
+    });
+}
+
+/// Closes what is open, keeping the locks; before commit and before DDL.
+pub(crate) fn close() {
+    with_target(|slot| slot.iter_mut().for_each(Target::close));
+}
+
+/// Forgets what was open after an abort, which has closed it already.
+pub(crate) fn forget() {
+    with_target(|slot| {
+        if let Some(target) = slot {
+            target.relation = None;
+            target.indexes.iter_mut().for_each(Index::forget);
+        }
+    });
+}
+
+fn with_target<T>(action: impl FnOnce(&mut Option<Target>) -> T) -> T {
+    TARGET.with(|target| action(&mut target.borrow_mut()))
+}
+
+/// The open leaf that covers `time`.
+fn ready(slot: &mut Option<Target>, time: i64) -> &mut Target {
+    loop {
+        if slot.as_ref().is_some_and(|target| !target.is_current(time)) {
+            slot.iter_mut().for_each(Target::close);
+            *slot = None;
+        }
+        let target = slot.get_or_insert_with(|| Target::new(find(time)));
+        // The lock may have waited for somebody who changed or dropped the leaf: look again.
+        if target.relation.is_none() && (!target.open() || target.leaf.stale.get()) {
+            slot.iter_mut().for_each(Target::close);
+            *slot = None;
+            continue;
+        }
+        if !target.described {
+            target.describe();
+        }
+        break;
+    }
+    // The loop ends only with a target in place.
+    match slot {
+        Some(target) => target,
+        None => unreachable!("the loop above leaves an open target"),
+    }
+}
+
+fn find(time: i64) -> Leaf {
+    if let Some(leaf) = leaf::find(time) {
+        return leaf;
+    }
+    maintenance::make_leaves();
+    match leaf::find(time) {
+        Some(leaf) => leaf,
+        None => super::errors::raise(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            "no partition of audit.audit_log covers the present time",
+            Some("SELECT audit.maintain_partitions();"),
+        ),
+    }
+}
+
+impl Target {
+    fn new(leaf: Leaf) -> Self {
+        Self {
+            leaf,
+            relation: None,
+            sources: Vec::new(),
+            indexes: Vec::new(),
+            memory: Memory::new(c"audit_guard leaf"),
+            described: false,
+            values: Vec::new(),
+            nulls: Vec::new(),
+        }
+    }
+
+    #[inline]
+    fn is_current(&self, time: i64) -> bool {
+        let (first, end) = self.leaf.bounds;
+        !self.leaf.stale.get() && first <= time && (time < end || end == i64::MAX)
+    }
+
+    /// Opens the heap; false when the leaf is gone.
+    fn open(&mut self) -> bool {
+        let lock = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
+        // SAFETY: gives null when the relation no longer exists.
+        let relation = as_top_transaction(|| unsafe { pg_sys::try_table_open(self.leaf.oid, lock) });
+        self.relation = (!relation.is_null()).then_some(relation);
+        self.relation.is_some()
+    }
+
+    /// Reads columns and indexes of the open leaf, once per leaf; anew when an ERROR came in between.
+    fn describe(&mut self) {
+        let Some(relation) = self.relation else { return };
+        as_top_transaction(|| self.indexes.iter_mut().for_each(Index::close));
+        self.indexes.clear();
+        self.sources = leaf::column_sources(relation);
+        self.values = vec![pg_sys::Datum::null(); self.sources.len()];
+        self.nulls = vec![true; self.sources.len()];
+        // SAFETY: the list belongs to this call.
+        unsafe {
+            let indexes = pg_sys::RelationGetIndexList(relation);
+            for position in 0..indexes.as_ref().map_or(0, |list| list.length) {
+                let oid = names::list_oid(indexes, position);
+                self.indexes.extend(Index::describe(oid, &self.memory));
+            }
+            pg_sys::list_free(indexes);
+        }
+        self.described = true;
+    }
+
+    fn insert(&mut self, row: &Row) {
+        let Some(relation) = self.relation else { return };
+        for (position, source) in self.sources.iter().enumerate() {
+            match source {
+                Some(field) => {
+                    self.values[position] = row.values[*field as usize];
+                    self.nulls[position] = row.nulls[*field as usize];
+                }
+                None => self.nulls[position] = true,
+            }
+        }
+        // SAFETY: values and nulls have one entry for each column of the open relation, of the column's type;
+        // the tuple lives in the memory of the trigger call.
+        let tuple = unsafe {
+            let tuple = pg_sys::heap_form_tuple(
+                (*relation).rd_att,
+                self.values.as_mut_ptr(),
+                self.nulls.as_mut_ptr(),
+            );
+            let command = pg_sys::GetCurrentCommandId(true);
+            pg_sys::heap_insert(relation, tuple, command, 0, std::ptr::null_mut());
+            tuple
+        };
+        for index in &mut self.indexes {
+            index.insert(relation, tuple, &self.values, &self.nulls);
+        }
+    }
+
+    fn close(&mut self) {
+        let Some(relation) = self.relation.take() else { return };
+        as_top_transaction(|| {
+            self.indexes.iter_mut().for_each(Index::close);
+            // SAFETY: opened by `open`, closed once; the lock stays to the end of the transaction.
+            unsafe { pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE) };
+        });
+    }
+}

@@ -1,0 +1,68 @@
+//! The SQL surface: every file of `sql/install`, in the order in which the extension script runs them.
+//!
+//! Each block requires the one before it, so the generated script keeps this order.
+
+use pgrx::prelude::*;
+
+extension_sql_file!("../sql/install/00_schema.sql", name = "install_00_schema", bootstrap);
+extension_sql_file!(
+    "../sql/install/10_types.sql",
+    name = "install_10_types",
+    requires = ["install_00_schema"]
+);
+extension_sql_file!(
+    "../sql/install/20_audit_log.sql",
+    name = "install_20_audit_log",
+    requires = ["install_10_types"]
+);
+extension_sql_file!(
+    "../sql/install/21_guard_events.sql",
+    name = "install_21_guard_events",
+    requires = ["install_20_audit_log"]
+);
+extension_sql_file!(
+    "../sql/install/30_guard.sql",
+    name = "install_30_guard",
+    requires = ["install_21_guard_events"]
+);
+extension_sql_file!(
+    "../sql/install/40_partitions.sql",
+    name = "install_40_partitions",
+    requires = ["install_30_guard"]
+);
+extension_sql_file!(
+    "../sql/install/45_tracking_rules.sql",
+    name = "install_45_tracking_rules",
+    requires = ["install_40_partitions"]
+);
+extension_sql_file!(
+    "../sql/install/50_tracking.sql",
+    name = "install_50_tracking",
+    requires = ["install_45_tracking_rules"]
+);
+extension_sql_file!(
+    "../sql/install/51_context.sql",
+    name = "install_51_context",
+    requires = ["install_50_tracking"]
+);
+extension_sql_file!(
+    "../sql/install/52_tracked_tables.sql",
+    name = "install_52_tracked_tables",
+    requires = ["install_51_context"]
+);
+extension_sql_file!(
+    "../sql/install/60_history.sql",
+    name = "install_60_history",
+    requires = ["install_52_tracked_tables"]
+);
+extension_sql_file!(
+    "../sql/install/61_health.sql",
+    name = "install_61_health",
+    requires = ["install_60_history"]
+);
+extension_sql_file!(
+    "../sql/install/99_privileges.sql",
+    name = "install_99_privileges",
+    requires = ["install_61_health"],
+    finalize
+);
