@@ -94,7 +94,7 @@ need_cargo_tool() {
         where=(--root "$BUILD/tools")
     fi
     step "installing $crate $version (once, some minutes)"
-    CARGO_TARGET_DIR=$BUILD/tools/target cargo install --locked --quiet "${where[@]}" \
+    CARGO_TARGET_DIR=$BUILD/tools/target cargo install --locked "${where[@]}" \
         "$crate" --version "=$version"
     rm -rf "$BUILD/tools/target"
     hash -r

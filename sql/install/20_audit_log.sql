@@ -83,7 +83,11 @@ COMMENT ON COLUMN audit.audit_log.context IS
     'further facts about the request; the application''s own under "app"';
 COMMENT ON COLUMN audit.audit_log.salt IS 'random, so that a commitment to this row cannot be guessed';
 COMMENT ON COLUMN audit.audit_log.redaction IS 'what remains provable of values that were erased';
+COMMENT ON CONSTRAINT audit_log_actor_source ON audit.audit_log IS 'where an actor can come from';
+COMMENT ON CONSTRAINT audit_log_outcome ON audit.audit_log IS 'the outcomes there are';
+COMMENT ON CONSTRAINT audit_log_time ON audit.audit_log IS 'infinity belongs to no month';
 COMMENT ON CONSTRAINT audit_log_images ON audit.audit_log IS 'which of the two images each operation has';
+COMMENT ON CONSTRAINT audit_log_update_only ON audit.audit_log IS 'what only an UPDATE can have';
 
 ALTER TABLE audit.audit_log ENABLE ROW LEVEL SECURITY;
 CREATE POLICY readers ON audit.audit_log FOR SELECT TO audit_reader USING (true);

@@ -111,6 +111,7 @@ BEGIN
         format('CREATE TRIGGER immutable_statement BEFORE UPDATE OR DELETE OR TRUNCATE ON audit.%I '
                'FOR EACH STATEMENT EXECUTE FUNCTION audit.prevent_modification()', leaf),
         format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER immutable_statement', leaf),
+        format('COMMENT ON TABLE audit.%I IS %L', leaf, 'a part of ' || stream::text),
         format('ALTER TABLE %s ATTACH PARTITION audit.%I FOR VALUES %s', stream, leaf, bounds)];
 END
 $body$;

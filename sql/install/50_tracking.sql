@@ -97,6 +97,7 @@ BEGIN
                             UNION SELECT p.relid FROM pg_partition_tree(target) p)
           AND t.tgname = ANY (wanted)
           AND t.tgfoid <> 'audit.log_changes()'::regprocedure
+        ORDER BY t.tgrelid::regclass::text, t.tgname
         LIMIT 1
     LOOP
         RAISE EXCEPTION 'trigger "%" of % exists and is not a tracking trigger', own.tgname, own.relation
@@ -110,6 +111,7 @@ BEGIN
         FROM (SELECT _clear_the_way.target UNION SELECT p.relid FROM pg_partition_tree(target) p) r(relation)
         CROSS JOIN LATERAL audit._own_triggers(r.relation) t
         WHERE NOT t.is_clone AND NOT (r.relation = target AND t.trigger_name = ANY (keep))
+        ORDER BY r.relation::text, t.trigger_name
     LOOP
         EXECUTE format('DROP TRIGGER %I ON %s', own.trigger_name, own.relation);
         IF own.on_partition THEN

@@ -17,6 +17,7 @@ SELECT n.nspname::text AS table_schema,
        t.tgenabled <> 'D' AS is_enabled,
        CASE
            WHEN t.tgenabled = 'D' THEN 'disabled'
+           WHEN (s.state ->> 'degraded')::boolean THEN 'degraded'
            WHEN EXISTS (SELECT FROM pg_trigger other
                         WHERE other.tgfoid = t.tgfoid AND other.tgenabled <> 'A'
                           AND (other.tgrelid = c.oid
@@ -33,7 +34,6 @@ SELECT n.nspname::text AS table_schema,
                             WHERE other.tgrelid = c.oid AND other.tgfoid = t.tgfoid
                               AND other.tgtype & 33 = 32)
                THEN 'truncate not logged'
-           WHEN (s.state ->> 'degraded')::boolean THEN 'degraded'
            ELSE 'ok'
        END AS status,
        (SELECT max(e.logged_at) FROM audit.guard_events e

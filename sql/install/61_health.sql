@@ -86,12 +86,13 @@ BEGIN
                     THEN (SELECT string_agg(format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I;', t.target,
                                                    own.trigger_name), ' ' ORDER BY own.trigger_id)
                           FROM audit._own_triggers(t.target) own)
-                    ELSE format('SELECT audit.enable_tracking(%L, exclude => %L, mask => %L, '
+                    -- Run as it stands, this command would show what is hidden now: hence a comment.
+                    ELSE CASE WHEN t.status = 'degraded' THEN '-- with the columns that were lost: '
+                              ELSE '' END
+                         || format('SELECT audit.enable_tracking(%L, exclude => %L, mask => %L, '
                                 'tenant_column => %L, detail => %L, log_truncated_rows => %L, phi => %L);',
                                 o.target::text, o.exclude, o.mask, coalesce(o.tenant_column, ''), o.detail,
                                 o.log_truncated_rows, o.phi)
-                         || CASE WHEN t.status = 'degraded' THEN ' -- add the column that was lost'
-                                 ELSE '' END
                END AS fix
         FROM audit.tracked_tables t
         JOIN audit.tracked_tables o ON o.target = audit._tracked_as(t.target)

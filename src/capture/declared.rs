@@ -35,9 +35,7 @@ pub(super) fn current() -> Declared {
 pub(super) fn declare(declared: Declared) {
     let depth = session::depth();
     STACK.with_borrow_mut(|stack| {
-        if stack.last().is_some_and(|(level, _)| *level >= depth) {
-            stack.pop();
-        }
+        stack.pop_if(|(level, _)| *level >= depth);
         stack.push((depth, declared));
     });
     changed();
@@ -65,11 +63,9 @@ pub(super) fn abort_savepoint(depth: i32) {
 /// A released savepoint hands its declaration to the level around it.
 pub(super) fn release_savepoint(depth: i32) {
     STACK.with_borrow_mut(|stack| {
-        if stack.last().is_some_and(|(level, _)| *level >= depth) {
-            if let Some((_, declared)) = stack.pop() {
-                stack.retain(|(level, _)| *level < depth - 1);
-                stack.push((depth - 1, declared));
-            }
+        if let Some((_, declared)) = stack.pop_if(|(level, _)| *level >= depth) {
+            stack.retain(|(level, _)| *level < depth - 1);
+            stack.push((depth - 1, declared));
         }
     });
 }

@@ -88,13 +88,13 @@ impl Images {
     }
 }
 
+/// Writes an object of the changed columns only.
 fn write_changed(buffer: &mut Buffer, frame: &mut Frame, plan: &Plan, values: &Values, changed: &[bool]) {
-    let chosen: Vec<&PlanColumn> =
-        plan.order.iter().filter(|&&index| changed[index]).map(|&index| &plan.columns[index]).collect();
-    frame.fill(chosen.iter().map(|column| column.column.name.as_str()));
+    let chosen = || plan.order.iter().filter(|&&index| changed[index]).map(|&index| &plan.columns[index]);
+    frame.fill(|| chosen().map(|column| column.column.name.as_str()));
     buffer.clear(KEEP);
     let mut object = ObjectWriter::begin(buffer, frame);
-    for column in chosen {
+    for column in chosen() {
         object.value(|buffer| encode(column, values, buffer));
     }
     object.finish();

@@ -148,7 +148,7 @@ fn build(call: &TriggerCall) -> Plan {
         .collect();
     let mut order: Vec<usize> = (0..logged.len()).collect();
     order.sort_by(|&left, &right| key_order(&logged[left].column.name, &logged[right].column.name));
-    let frame = Frame::new(order.iter().map(|&index| logged[index].column.name.as_str()));
+    let frame = Frame::new(|| order.iter().map(|&index| logged[index].column.name.as_str()));
     let printed = logged.iter().map(|column| (&column.encoder, &column.column));
     let printed: Vec<_> =
         printed.chain(key.iter().chain(&tenant).map(|part| (&part.encoder, &part.column))).collect();

@@ -1,8 +1,7 @@
 //! `audit._record_key()`: a key as a person writes it, in the form in which it is logged.
 
-use super::key;
-use super::plan::{KEEP, KeyColumn, read_column};
-use crate::pg::buffer::Buffer;
+use super::key::KeyWriter;
+use super::plan::{KeyColumn, read_column};
 use crate::pg::memory::Memory;
 use crate::pg::{errors, pinned, relation, session};
 use audit_guard_core::record_key::parse_composite;
@@ -55,19 +54,14 @@ fn record_key(target: pg_sys::Oid, record_id: &str) -> String {
                 text.as_deref().map(|text| session::input(column.type_oid, column.type_modifier, text))
             })
             .collect();
-        let mut json = Buffer::default();
+        let mut writer = KeyWriter::default();
         match (parts.as_slice(), values.as_slice()) {
-            ([part], [Some(value)]) => {
-                let mut text = Vec::new();
-                json.clear(KEEP);
-                part.encoder.text(*value, &mut json, &mut text);
-                String::from_utf8_lossy(&text).into_owned()
-            }
+            ([part], [Some(value)]) => writer.single(part, *value),
             _ => {
                 let value_of = |wanted: &KeyColumn| {
                     parts.iter().position(|part| part.position == wanted.position).and_then(|at| values[at])
                 };
-                key::composite(&parts, value_of, &mut json)
+                writer.composite(&parts, value_of).to_owned()
             }
         }
     })

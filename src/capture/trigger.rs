@@ -3,14 +3,15 @@
 //! Runs once for every row that a user writes, so nothing here looks into a catalogue or allocates what the
 //! plan or the scratch memory could hold.
 
+use super::context;
 use super::image::Images;
-use super::plan::{self, Plan};
-use super::{context, key};
-use crate::pg::buffer::{Buffer, write_varlena};
+use super::key::KeyWriter;
+use super::plan::{self, KeyColumn, Plan};
+use crate::pg::buffer::Buffer;
 use crate::pg::leaf::Field;
 use crate::pg::trigger::{Event, TriggerCall};
 use crate::pg::tuple::{self, Values};
-use crate::pg::writer::{self, Operation, Row};
+use crate::pg::writer::{self as log, Operation, Row};
 use crate::pg::{errors, pinned};
 use audit_guard_core::options::Detail;
 use pgrx::prelude::*;
@@ -26,11 +27,10 @@ struct Scratch {
     new: Values,
     images: Images,
     changed: Vec<bool>,
+    writer: KeyWriter,
     key: Buffer,
     old_key: Buffer,
     tenant: Buffer,
-    text: Vec<u8>,
-    json: Buffer,
 }
 
 thread_local! {
@@ -69,11 +69,11 @@ fn log_truncate(plan: &Plan) {
     let mut row = Row::new();
     fill_table(plan, &mut row);
     context::fill(&mut row, plan.phi, None);
-    writer::write(Operation::Truncate, &mut row);
+    log::write(Operation::Truncate, &mut row);
 }
 
 fn log_row(call: &TriggerCall, operation: Operation, plan: &Plan, scratch: &mut Scratch) {
-    let Scratch { old, new, images, changed, key, old_key, tenant, text, json } = scratch;
+    let Scratch { old, new, images, changed, writer, key, old_key, tenant } = scratch;
     let mut row = Row::new();
     let current = match operation {
         Operation::Insert => {
@@ -111,24 +111,18 @@ fn log_row(call: &TriggerCall, operation: Operation, plan: &Plan, scratch: &mut 
                 row.set(Field::ChangedFields, images.changed_fields(plan, changed));
             }
         }
-        row.set_optional(Field::RecordId, key::write(plan, current, text, json, key));
+        let of_current = |part: &KeyColumn| current.get(part.position);
+        row.set_optional(Field::RecordId, writer.write_key(&plan.key, of_current, key));
         if operation == Operation::Update && key_changed(plan, old, new) {
-            row.set_optional(Field::OldRecordId, key::write(plan, old, text, json, old_key));
+            let of_old = |part: &KeyColumn| old.get(part.position);
+            row.set_optional(Field::OldRecordId, writer.write_key(&plan.key, of_old, old_key));
         }
-        plan.tenant.as_ref().and_then(|column| {
-            let value = current.get(column.position)?;
-            text.clear();
-            json.clear(plan::KEEP);
-            column.encoder.text(value, json, text);
-            tenant.clear(plan::KEEP);
-            write_varlena(tenant, text);
-            Some(tenant.datum())
-        })
+        plan.tenant.as_ref().and_then(|column| writer.write_text(column, of_current(column), tenant))
     };
     let row_tenant = if plan.reads_settings { pinned::with(plan.prints_money, convert) } else { convert() };
     fill_table(plan, &mut row);
     context::fill(&mut row, plan.phi, row_tenant);
-    writer::write(operation, &mut row);
+    log::write(operation, &mut row);
 }
 
 fn fill_table(plan: &Plan, row: &mut Row) {

@@ -3,7 +3,7 @@
 //! The server reads the length word of a long varlena, and the numbers inside a jsonb, as aligned words.
 //! These buffers therefore begin on an 8-byte boundary.
 
-use pgrx::pg_sys;
+use pgrx::prelude::*;
 
 #[cfg(target_endian = "big")]
 compile_error!("the varlena headers below are those of little-endian machines");
@@ -31,8 +31,22 @@ impl Buffer {
     fn ensure(&mut self, more: usize) {
         let words = (self.len + more).div_ceil(8);
         if words > self.words.len() {
-            self.words.resize(words.next_power_of_two().max(128), 0);
+            self.grow(words);
         }
+    }
+
+    /// Running out of memory must be the server's ERROR, not the end of the process.
+    #[cold]
+    fn grow(&mut self, words: usize) {
+        let wanted = words.max(self.words.len() / 2 * 3).max(128);
+        if self.words.try_reserve_exact(wanted - self.words.len()).is_err() {
+            super::errors::raise(
+                PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY,
+                "out of memory for the image of a row",
+                None,
+            );
+        }
+        self.words.resize(wanted, 0);
     }
 
     #[inline]
@@ -122,7 +136,7 @@ impl Varlena {
 
 /// Writes `payload` as a varlena into an emptied buffer, with the one-byte header where it fits.
 pub(crate) fn write_varlena(buffer: &mut Buffer, payload: &[u8]) {
-    if payload.len() + 1 <= 127 {
+    if payload.len() < 127 {
         buffer.push(&[((payload.len() as u8 + 1) << 1) | 1]);
         buffer.push(payload);
     } else {

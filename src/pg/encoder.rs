@@ -73,27 +73,22 @@ impl Encoder {
         }
     }
 
-    /// Appends the text that `image ->> column` gives; `scratch` is an emptied buffer.
-    pub(crate) fn text(&self, value: pg_sys::Datum, scratch: &mut Buffer, out: &mut Vec<u8>) {
+    /// Appends the text that `image ->> column` gives, and returns the JSON type that it has there; `scratch`
+    /// is an emptied buffer.
+    pub(crate) fn text(&self, value: pg_sys::Datum, scratch: &mut Buffer, out: &mut Vec<u8>) -> u32 {
         let number = match self {
             Self::Int2 => i64::from(value.value() as i16),
             Self::Int4 => i64::from(value.value() as i32),
             Self::Int8 => value.value() as i64,
             _ => {
                 let encoded = self.encode(value, scratch);
-                return render(encoded, scratch, out);
+                render(encoded, scratch, out);
+                return encoded.kind;
             }
         };
         // Writing to a vector cannot fail.
         let _ = write!(out, "{number}");
-    }
-
-    /// The JSON type of the encoded values where that is known beforehand: numbers, for composite keys.
-    pub(crate) fn kind_of(&self, value: pg_sys::Datum, scratch: &mut Buffer) -> u32 {
-        match self {
-            Self::Int2 | Self::Int4 | Self::Int8 => kind::NUMERIC,
-            _ => self.encode(value, scratch).kind,
-        }
+        kind::NUMERIC
     }
 }
 

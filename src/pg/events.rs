@@ -66,11 +66,8 @@ pub(crate) fn listen(listener: TransactionListener) {
     // previous hook is kept and called.
     unsafe {
         pg_sys::CacheRegisterRelcacheCallback(Some(relation_changed), none);
-        for cache in [
-            pg_sys::SysCacheIdentifier::NAMESPACEOID,
-            pg_sys::SysCacheIdentifier::CASTSOURCETARGET,
-            pg_sys::SysCacheIdentifier::TYPEOID,
-        ] {
+        for cache in [pg_sys::SysCacheIdentifier::NAMESPACEOID, pg_sys::SysCacheIdentifier::CASTSOURCETARGET]
+        {
             pg_sys::CacheRegisterSyscacheCallback(cache as i32, Some(catalogue_changed), none);
         }
         let roles = pg_sys::SysCacheIdentifier::AUTHOID as i32;
@@ -93,7 +90,7 @@ unsafe extern "C-unwind" fn relation_changed(_argument: pg_sys::Datum, relation:
     });
 }
 
-/// A renamed schema, a new cast or a changed type sends no message about the relations that it touches.
+/// A renamed schema or a new cast sends no message about the relations that it touches.
 #[pg_guard]
 unsafe extern "C-unwind" fn catalogue_changed(_argument: pg_sys::Datum, _cache: i32, _hash: u32) {
     WATCHES.with_borrow(|watches| watches.iter().for_each(|watch| watch.stale.set()));
@@ -135,6 +132,8 @@ unsafe extern "C-unwind" fn subtransaction_event(
     match event {
         SUBXACT_EVENT_ABORT_SUB => {
             pinned::restore();
+            // What is open may have been made by the savepoint that is going away.
+            writer::close();
             tell(|listener| (listener.savepoint_aborted)(depth));
         }
         SUBXACT_EVENT_COMMIT_SUB => tell(|listener| (listener.savepoint_released)(depth)),
@@ -151,6 +150,7 @@ fn tell(message: impl FnOnce(TransactionListener)) {
 /// An open writer makes the server refuse DDL on the log ("being used by active queries in this session"),
 /// so it is closed before every statement that might be DDL.
 #[pg_guard]
+#[expect(clippy::too_many_arguments, reason = "the server's own list")]
 unsafe extern "C-unwind" fn before_utility(
     statement: *mut pg_sys::PlannedStmt,
     source: *const core::ffi::c_char,

@@ -56,27 +56,27 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// The frame of an object with these keys, which are given in the server's order.
-    pub(crate) fn new<'a>(keys: impl ExactSizeIterator<Item = &'a str> + Clone) -> Self {
+    /// The frame of an object with these keys, which `keys` lists in the server's order each time it is asked.
+    pub(crate) fn new<'a, K: Iterator<Item = &'a str>>(keys: impl Fn() -> K) -> Self {
         let mut frame = Self::default();
         frame.fill(keys);
         frame
     }
 
     /// Makes this the frame of another object, reusing the memory.
-    pub(crate) fn fill<'a>(&mut self, keys: impl ExactSizeIterator<Item = &'a str> + Clone) {
-        self.keys = keys.len();
+    pub(crate) fn fill<'a, K: Iterator<Item = &'a str>>(&mut self, keys: impl Fn() -> K) {
+        self.keys = keys().count();
         self.key_bytes = 0;
         self.bytes.clear();
         self.bytes.extend_from_slice(&[0; VARLENA_HEADER]);
         self.bytes.extend_from_slice(&(self.keys as u32 | IS_OBJECT).to_ne_bytes());
-        for (position, key) in keys.clone().enumerate() {
+        for (position, key) in keys().enumerate() {
             self.key_bytes += key.len();
             let entry = entry(position, kind::STRING, key.len(), self.key_bytes);
             self.bytes.extend_from_slice(&entry.to_ne_bytes());
         }
         self.bytes.resize(self.bytes.len() + self.keys * 4, 0);
-        for key in keys {
+        for key in keys() {
             self.bytes.extend_from_slice(key.as_bytes());
         }
     }

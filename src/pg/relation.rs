@@ -25,7 +25,7 @@ pub(crate) struct Column {
 pub(crate) unsafe fn columns(description: pg_sys::TupleDesc) -> Vec<Column> {
     // SAFETY: the caller's promise; the copy below holds nothing of the server's.
     let description = unsafe { PgTupleDesc::from_pg_unchecked(description) };
-    let columns = description
+    description
         .iter()
         .map(|attribute| Column {
             attnum: attribute.attnum,
@@ -37,8 +37,7 @@ pub(crate) unsafe fn columns(description: pg_sys::TupleDesc) -> Vec<Column> {
             length: attribute.attlen,
             by_value: attribute.attbyval,
         })
-        .collect();
-    columns
+        .collect()
 }
 
 /// The columns of the primary key in its order, else those of the index that is the replica identity, else

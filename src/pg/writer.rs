@@ -1,7 +1,7 @@
 //! Writes audit rows straight into the leaf: heap row, then its index entries.
 //!
 //! One writer per backend, opened by the first row of a transaction and kept to its end under the top
-//! transaction's resource owner, so that a savepoint rolled back does not close it. Nothing is buffered: each
+//! transaction's resource owner, so that a released savepoint does not close it. Nothing is buffered: each
 //! row carries the subtransaction that made the change, and lives or dies with it. Constraints are not checked
 //! here: the fields obey them by construction, and a test compares.
 

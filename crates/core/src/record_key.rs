@@ -32,17 +32,22 @@ pub fn encode_composite(parts: &[KeyPart<'_>], out: &mut String) {
         if position > 0 {
             out.push(',');
         }
-        match part {
-            KeyPart::Null => out.push_str("null"),
-            KeyPart::Bool(true) => out.push_str("true"),
-            KeyPart::Bool(false) => out.push_str("false"),
-            // Every finite number ends in a digit; the others are not JSON numbers.
-            KeyPart::Number(number) if number.ends_with(|c: char| c.is_ascii_digit()) => out.push_str(number),
-            KeyPart::Number(text) | KeyPart::Text(text) => push_string(text, out),
-            KeyPart::Json(json) => out.push_str(json),
-        }
+        push_part(*part, out);
     }
     out.push(']');
+}
+
+/// Appends one element of such an array, without brackets and commas.
+pub fn push_part(part: KeyPart<'_>, out: &mut String) {
+    match part {
+        KeyPart::Null => out.push_str("null"),
+        KeyPart::Bool(true) => out.push_str("true"),
+        KeyPart::Bool(false) => out.push_str("false"),
+        // Every finite number ends in a digit; the others are not JSON numbers.
+        KeyPart::Number(number) if number.ends_with(|c: char| c.is_ascii_digit()) => out.push_str(number),
+        KeyPart::Number(text) | KeyPart::Text(text) => push_string(text, out),
+        KeyPart::Json(json) => out.push_str(json),
+    }
 }
 
 /// Reads a key of `arity` columns from a JSON array, with any spacing.

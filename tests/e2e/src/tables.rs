@@ -11,7 +11,7 @@ pub const WORKLOAD: &str = include_str!("../sql/workload.sql");
 pub const REFERENCE: &str = include_str!("../sql/reference.sql");
 
 /// A column a statement may write.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Column {
     /// Unquoted name.
     pub name: &'static str,
@@ -22,7 +22,7 @@ pub struct Column {
 }
 
 /// A table of the workload, with what `reference.track` was told about it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Table {
     /// Schema, unquoted.
     pub schema: &'static str,

@@ -32,8 +32,8 @@ CREATE UNLOGGED TABLE light (id integer PRIMARY KEY);
 :try ($$SELECT audit.enable_tracking('information_schema.sql_features')$$) f;
 :try ($$SELECT audit.enable_tracking('audit.audit_log')$$) f;
 :try ($$SELECT audit.enable_tracking('audit.guard_events')$$) f;
-:try ($$SELECT audit.enable_tracking(t.hot_leaf()::regclass)$$) f;
 :try ($$SELECT audit.enable_tracking('err.light')$$) f;
+:try ($$SELECT audit.enable_tracking(t.hot_leaf()::regclass)$$) f;
 -- columns
 :try ($$SELECT audit.enable_tracking('err.people', exclude => '{secrets}')$$) f;
 :try ($$SELECT audit.enable_tracking('err.people', exclude => '{SECRET}')$$) f;
@@ -115,6 +115,7 @@ CREATE TRIGGER late AFTER DELETE ON wrong FOR EACH ROW EXECUTE FUNCTION audit.pr
 INSERT INTO wrong VALUES (1);
 :try ('DELETE FROM err.wrong') f;
 DROP TRIGGER late ON wrong;
+-- an option that cannot be understood hides everything rather than failing the user's statement
 CREATE TRIGGER odd AFTER INSERT ON wrong FOR EACH ROW EXECUTE FUNCTION audit.log_changes('no such option');
 :try ('INSERT INTO err.wrong VALUES (2)') f;
 -- a second extension object of the same kind

@@ -196,8 +196,8 @@ pub(crate) fn check(lab: &mut Lab, known: &[String], case: &Case) -> Result<()> 
     for (i, ty) in case.added.iter().enumerate() {
         let (name, ty) = (format!("added {i}"), known[*ty].as_str());
         let value = value(&mut rng, ty, 0);
-        // A default must not be a query; big values are made by one.
-        let default = if value.contains("SELECT") { "NULL".to_owned() } else { value };
+        // A default must not be a query, which makes the big values, nor name a role.
+        let default = if value.contains("SELECT") || value.contains("regrole") { "NULL".to_owned() } else { value };
         run(
             &mut lab.admin,
             &format!("ALTER TABLE {table} ADD COLUMN {} {ty} DEFAULT {default}", identifier(&name)),
