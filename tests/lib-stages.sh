@@ -80,6 +80,8 @@ select_tests() {
 regress_program() {
     local program=$1 folder=$2 name=$3 output=$BUILD/results/$3
     shift 3
+    # Seconds until a step that waits for nobody has failed.
+    export PGISOLATIONTIMEOUT=60
     program=$(dirname "$("$TREE_PG_CONFIG" --pgxs)")/../test/$program
     rm -rf "$output"
     mkdir -p "$output"

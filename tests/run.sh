@@ -42,6 +42,10 @@ for stage in ${STAGE:-lint core pgtest regress isolation e2e}; do
     esac
 done
 
+# Nobody watches a run without a terminal: there a stage that hangs is ended, so that the rest is seen.
+limit=()
+if [ ! -t 0 ] && have timeout; then limit=(timeout --kill-after=60 30m); fi
+
 table=()
 passed=0
 failed=0
@@ -52,7 +56,7 @@ for entry in "${plan[@]}"; do
     stage_began=$SECONDS
     step "[$((${#table[@]} + 1))/${#plan[@]}] $stage ${version#-} after $(duration $((SECONDS - began)))"
     status=0
-    bash "$ROOT/tests/run.sh" --stage "$stage" "$version" 2>&1 | tee "$log" || status=1
+    "${limit[@]}" bash "$ROOT/tests/run.sh" --stage "$stage" "$version" 2>&1 | tee "$log" || status=1
     count_results "$stage" "$log"
     note=
     if [ "$STAGE_PASSED" = 0 ] && [ "$STAGE_FAILED" = 0 ]; then

@@ -56,6 +56,12 @@ BEGIN
                   HINT = format('SELECT audit.enable_tracking(%L, detail => ''delta'');', target::text);
     END IF;
 
+    IF log_truncated_rows AND (SELECT c.relkind = 'p' FROM pg_class c WHERE c.oid = target) THEN
+        RAISE EXCEPTION 'log_truncated_rows is not available for a partitioned table like %', target
+            USING ERRCODE = 'feature_not_supported',
+                  HINT = 'A TRUNCATE of it is logged as one row. ' || retry;
+    END IF;
+
     SELECT k.name INTO offending
     FROM unnest(audit._key_columns(target)) k(name) WHERE k.name = ANY (exclude || mask) LIMIT 1;
     IF FOUND THEN

@@ -5,6 +5,7 @@
 
 use super::declared;
 use crate::pg::buffer::Varlena;
+use crate::pg::encoding;
 use crate::pg::leaf::Field;
 use crate::pg::session::{self, Roles};
 use crate::pg::writer::Row;
@@ -28,7 +29,7 @@ struct RawRequest {
 
 /// What will be logged, in the server's form.
 #[derive(Default)]
-pub(super) struct Context {
+struct Context {
     moment: (u64, u32),
     roles: Roles,
     version: u64,
@@ -37,18 +38,16 @@ pub(super) struct Context {
     rules: settings::RawRules,
     request: RequestContext,
     application: Vec<u8>,
-    pub(super) actor_id: Option<Varlena>,
-    pub(super) actor_source: Option<Varlena>,
-    pub(super) actor_role: Varlena,
-    pub(super) login_role: Varlena,
-    pub(super) tenant_id: Option<Varlena>,
-    pub(super) session_id: Option<[u8; 16]>,
-    pub(super) client_ip: Option<Varlena>,
-    pub(super) application_name: Option<Varlena>,
-    pub(super) phi_accessed: bool,
-    pub(super) context: Option<Varlena>,
-    /// `context` as text, for the function that shows it.
-    pub(super) context_text: Option<String>,
+    actor_id: Option<Varlena>,
+    actor_source: Option<Varlena>,
+    actor_role: Varlena,
+    login_role: Varlena,
+    tenant_id: Option<Varlena>,
+    session_id: Option<[u8; 16]>,
+    client_ip: Option<Varlena>,
+    application_name: Option<Varlena>,
+    phi_accessed: bool,
+    context: Option<Varlena>,
     success: Varlena,
 }
 
@@ -77,11 +76,22 @@ pub(super) fn fill(row: &mut Row, table_is_phi: bool, row_tenant: Option<Datum>)
     });
 }
 
-/// Shows what would be logged now.
-pub(super) fn show<T>(look: impl FnOnce(&Context) -> T) -> T {
+/// What would be logged now: the columns of `audit.request_context` in their order.
+pub(super) fn show<T>(look: impl FnOnce([Option<Datum>; 10]) -> T) -> T {
     CONTEXT.with_borrow_mut(|context| {
         context.read(None);
-        look(context)
+        look([
+            context.actor_id.as_ref().map(Varlena::datum),
+            context.actor_source.as_ref().map(Varlena::datum),
+            Some(context.login_role.datum()),
+            Some(context.actor_role.datum()),
+            context.tenant_id.as_ref().map(Varlena::datum),
+            context.session_id.as_ref().map(|id| Datum::from(id.as_ptr())),
+            context.client_ip.as_ref().map(Varlena::datum),
+            context.application_name.as_ref().map(Varlena::datum),
+            Some(context.phi_accessed.into()),
+            context.context.as_ref().map(Varlena::datum),
+        ])
     })
 }
 
@@ -96,8 +106,8 @@ impl Context {
         let mut dirty = !self.is_read || version != self.version;
         self.is_read = false;
         if session::roles_changed() || roles != self.roles {
-            self.actor_role = Varlena::new(session::role_name(roles.outer).as_bytes());
-            self.login_role = Varlena::new(session::role_name(roles.login).as_bytes());
+            self.actor_role = Varlena::new(&session::role_name(roles.outer));
+            self.login_role = Varlena::new(&session::role_name(roles.login));
             self.roles = roles;
             dirty = true;
         }
@@ -138,7 +148,7 @@ impl Context {
             return false;
         }
         let own = |value: Option<&CStr>| value.map(CStr::to_owned);
-        let text = |value: Option<&'_ CStr>| value.map(|value| value.to_string_lossy().into_owned());
+        let text = |value: Option<&'_ CStr>| value.map(|value| encoding::to_utf8(value.to_bytes()));
         let texts = [claims, claim_sub, claim_session_id, headers, method, path].map(text);
         let [t_claims, t_sub, t_session, t_headers, t_method, t_path] = &texts;
         let request = RequestSettings {
@@ -166,15 +176,18 @@ impl Context {
     fn derive(&mut self) {
         let declared = declared::current();
         let request = &self.request;
-        let text = |value: &String| Varlena::new(value.as_bytes());
+        let text = |declared: &Option<Vec<u8>>, requested: &Option<String>| {
+            let requested = requested.as_deref().map(encoding::from_utf8);
+            declared.clone().or(requested).map(|value| Varlena::new(&value))
+        };
         let source = if declared.actor_id.is_some() {
             Some("context")
         } else {
             request.actor_id.as_ref().map(|_| "jwt")
         };
         self.actor_source = source.map(|name| Varlena::new(name.as_bytes()));
-        self.actor_id = declared.actor_id.as_ref().or(request.actor_id.as_ref()).map(text);
-        self.tenant_id = declared.tenant_id.as_ref().or(request.tenant_id.as_ref()).map(text);
+        self.actor_id = text(&declared.actor_id, &request.actor_id);
+        self.tenant_id = text(&declared.tenant_id, &request.tenant_id);
         self.session_id = declared.session_id.or(request.session_id);
         self.client_ip = match (&declared.client_ip, request.client_ip) {
             (Some(address), _) => Some(session::inet(address)),
@@ -188,15 +201,15 @@ impl Context {
             insert(&mut more, "jwt_sub", request.actor_id.clone());
         }
         let roles = self.roles;
+        let lossy = |role| encoding::to_utf8(&session::role_name(role));
         if roles.session != roles.login {
-            insert(&mut more, "session_role", Some(session::role_name(roles.session)));
+            insert(&mut more, "session_role", Some(lossy(roles.session)));
         }
         if roles.effective != roles.outer {
-            insert(&mut more, "effective_role", Some(session::role_name(roles.effective)));
+            insert(&mut more, "effective_role", Some(lossy(roles.effective)));
         }
         insert(&mut more, "login_identity", other_identity(self.login_role.payload()));
-        self.context_text = (!more.is_empty()).then(|| Value::Object(more).to_string());
-        self.context = self.context_text.as_deref().map(session::jsonb);
+        self.context = (!more.is_empty()).then(|| session::jsonb(&Value::Object(more).to_string()));
         self.success = Varlena::new(b"success");
     }
 }

@@ -7,10 +7,12 @@ use std::cell::{Cell, RefCell};
 /// What a caller says about who acts. A declaration, never proof.
 #[derive(Clone, Default)]
 pub(super) struct Declared {
-    pub(super) actor_id: Option<String>,
+    /// Text in the database's encoding.
+    pub(super) actor_id: Option<Vec<u8>>,
     pub(super) session_id: Option<[u8; 16]>,
     pub(super) client_ip: Option<String>,
-    pub(super) tenant_id: Option<String>,
+    /// Text in the database's encoding.
+    pub(super) tenant_id: Option<Vec<u8>>,
     pub(super) phi_accessed: Option<bool>,
     pub(super) context: Map<String, Value>,
 }

@@ -91,7 +91,7 @@ impl Images {
 /// Writes an object of the changed columns only.
 fn write_changed(buffer: &mut Buffer, frame: &mut Frame, plan: &Plan, values: &Values, changed: &[bool]) {
     let chosen = || plan.order.iter().filter(|&&index| changed[index]).map(|&index| &plan.columns[index]);
-    frame.fill(|| chosen().map(|column| column.column.name.as_str()));
+    frame.fill(|| chosen().map(|column| column.column.name_bytes.as_slice()));
     buffer.clear(KEEP);
     let mut object = ObjectWriter::begin(buffer, frame);
     for column in chosen() {

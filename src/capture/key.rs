@@ -48,9 +48,9 @@ impl KeyWriter {
     }
 
     /// The text of one column's value.
-    pub(super) fn single(&mut self, column: &KeyColumn, value: Datum) -> String {
+    pub(super) fn single(&mut self, column: &KeyColumn, value: Datum) -> &[u8] {
         self.render(column, value);
-        String::from_utf8_lossy(&self.text).into_owned()
+        &self.text
     }
 
     /// The key of several columns as a compact JSON array.

@@ -5,9 +5,10 @@ use crate::pg::encoder::{self, Encoder};
 use crate::pg::events::{Stale, watch};
 use crate::pg::jsonb::{Frame, key_order};
 use crate::pg::memory::Memory;
+use crate::pg::names::TableName;
 use crate::pg::relation::{self, Column};
 use crate::pg::trigger::TriggerCall;
-use crate::pg::{errors, writer::Operation};
+use crate::pg::{errors, pinned, writer::Operation};
 use audit_guard_core::options::{
     ColumnRef, Detail, LiveColumn, Resolved, TrackingOptions, resolve, resolve_one,
 };
@@ -20,7 +21,7 @@ use std::rc::Rc;
 /// Bytes that a reused buffer keeps; what one huge row needed goes back after it.
 pub(super) const KEEP: usize = 1 << 20;
 
-/// How deep a type is searched for money.
+/// How deep a type is searched for parts whose text depends on rarer settings.
 const TYPE_DEPTH: u8 = 8;
 
 /// A column that is logged.
@@ -55,8 +56,9 @@ pub(super) struct Plan {
     pub(super) tenant: Option<KeyColumn>,
     pub(super) detail: Detail,
     pub(super) phi: bool,
-    pub(super) reads_settings: bool,
-    pub(super) prints_money: bool,
+    pub(super) log_truncated_rows: bool,
+    reads_settings: bool,
+    reads_more_settings: bool,
     stale: Stale,
     /// Holds the prepared calls of the encoders; last, because it must go last.
     _memory: Memory,
@@ -100,6 +102,14 @@ pub(super) fn of(call: &TriggerCall) -> Rc<Plan> {
     })
 }
 
+impl Plan {
+    /// Runs a conversion under the settings that its columns need to be pinned.
+    #[inline]
+    pub(super) fn convert<T>(&self, conversion: impl FnOnce() -> T) -> T {
+        if self.reads_settings { pinned::with(self.reads_more_settings, conversion) } else { conversion() }
+    }
+}
+
 fn build(call: &TriggerCall) -> Plan {
     let table_oid = call.relation_oid();
     let tracked = call.tracked_table();
@@ -107,23 +117,15 @@ fn build(call: &TriggerCall) -> Plan {
     let memory = Memory::new(c"audit_guard plan");
     let (options, unreadable) = options(call);
     let columns = call.columns();
-    let (schema, table, root_columns) = if tracked == table_oid {
-        let (schema, table) = call.relation_name();
-        (schema, table, None)
-    } else {
-        match relation::describe(tracked) {
-            Some((schema, table, root)) => (schema, table, Some(root)),
-            None => {
-                let (schema, table) = call.relation_name();
-                (schema, table, None)
-            }
-        }
+    let (name, root_columns) = match relation::describe(tracked) {
+        Some((name, root)) if tracked != table_oid => (name, Some(root)),
+        _ => (call.relation_name(), None),
     };
     let hidden = Hidden::find(&options, &columns, root_columns.as_deref(), table_oid, tracked);
     let lost = hidden.unresolved.first().map(|name| format!("hidden column \"{name}\" cannot be found"));
     let is_degraded = unreadable.is_some() || lost.is_some();
     if let Some(reason) = unreadable.or(lost) {
-        warn_once(tracked, &schema, &table, &reason);
+        warn_once(tracked, &name, &reason);
     }
     let key_attnums = call.key_columns();
     let key: Vec<KeyColumn> =
@@ -141,23 +143,25 @@ fn build(call: &TriggerCall) -> Plan {
                 position,
                 encoder: Encoder::for_type(column.type_oid, &memory),
                 masked: degraded || hidden.masked.contains(&column.attnum),
-                array_element: array_element(&column.name),
+                array_element: array_element(&column.name_bytes),
                 column,
             }
         })
         .collect();
     let mut order: Vec<usize> = (0..logged.len()).collect();
-    order.sort_by(|&left, &right| key_order(&logged[left].column.name, &logged[right].column.name));
-    let frame = Frame::new(|| order.iter().map(|&index| logged[index].column.name.as_str()));
+    order.sort_by(|&left, &right| {
+        key_order(&logged[left].column.name_bytes, &logged[right].column.name_bytes)
+    });
+    let frame = Frame::new(|| order.iter().map(|&index| logged[index].column.name_bytes.as_slice()));
     let printed = logged.iter().map(|column| (&column.encoder, &column.column));
     let printed: Vec<_> =
         printed.chain(key.iter().chain(&tenant).map(|part| (&part.encoder, &part.column))).collect();
     let reads_settings = printed.iter().any(|(encoder, _)| encoder.reads_settings());
-    let prints_money = reads_settings
-        && printed.iter().any(|(_, column)| encoder::prints_money(column.type_oid, TYPE_DEPTH));
+    let reads_more_settings = reads_settings
+        && printed.iter().any(|(_, column)| encoder::reads_more_settings(column.type_oid, TYPE_DEPTH));
     Plan {
-        schema: Varlena::new(schema.as_bytes()),
-        table: Varlena::new(table.as_bytes()),
+        schema: Varlena::new(&name.schema),
+        table: Varlena::new(&name.table),
         columns: logged,
         order,
         frame,
@@ -165,8 +169,9 @@ fn build(call: &TriggerCall) -> Plan {
         tenant,
         detail: options.detail,
         phi: options.phi,
+        log_truncated_rows: options.log_truncated_rows,
         reads_settings,
-        prints_money,
+        reads_more_settings,
         stale,
         _memory: memory,
     }
@@ -255,13 +260,13 @@ pub(super) fn read_column(columns: &[Column], attnum: i16, memory: &Memory) -> O
 }
 
 /// A name as it stands in a `text[]`: with the long header, whatever its length.
-fn array_element(name: &str) -> Vec<u8> {
+fn array_element(name: &[u8]) -> Vec<u8> {
     let mut element = (((name.len() + 4) as u32) << 2).to_ne_bytes().to_vec();
-    element.extend_from_slice(name.as_bytes());
+    element.extend_from_slice(name);
     element
 }
 
-fn warn_once(tracked: pg_sys::Oid, schema: &str, table: &str, reason: &str) {
+fn warn_once(tracked: pg_sys::Oid, table: &TableName, reason: &str) {
     let first = with_plans(|plans| {
         let first = !plans.warned.contains(&tracked);
         if first {
@@ -272,8 +277,8 @@ fn warn_once(tracked: pg_sys::Oid, schema: &str, table: &str, reason: &str) {
     if first {
         errors::warn(
             PgSqlErrorCode::ERRCODE_WARNING,
-            &format!("{schema}.{table}: {reason}; every value but the key is logged as null"),
-            Some(&format!("SELECT audit.enable_tracking('{schema}.{table}', ...) with today's columns.")),
+            &format!("{table}: {reason}; every value but the key is logged as null"),
+            Some("SELECT fix FROM audit.health() WHERE check_name = 'triggers';"),
         );
     }
 }

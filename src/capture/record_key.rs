@@ -3,22 +3,24 @@
 use super::key::KeyWriter;
 use super::plan::{KeyColumn, read_column};
 use crate::pg::memory::Memory;
+use crate::pg::names::TableName;
 use crate::pg::{errors, pinned, relation, session};
 use audit_guard_core::record_key::parse_composite;
 use pgrx::prelude::*;
-use std::borrow::Cow;
 
-/// The logged form of a key of `target`: `'[7, "a"]'` becomes `[7,"a"]`, a uuid becomes lower case.
+/// The logged form of a key of `target`: `'[7, "a"]'` becomes `[7,"a"]`, a uuid becomes lower case. Text comes
+/// and goes in the database's encoding.
 ///
 /// Errors: 42P01 for a table that is gone, 55000 for a table without a key, 22023 for a wrong number of
-/// parts, 22P02 (or what the type's input function raises) for a part that is no value of its column.
+/// parts or a null part, 22P02 (or what the type's input function raises) for a part that is no value of its
+/// column.
 #[pg_extern(sql = false, stable)]
-fn record_key(target: pg_sys::Oid, record_id: &str) -> String {
-    let Some((schema, table, columns)) = relation::describe(target) else {
+fn record_key(target: pg_sys::Oid, record_id: &[u8]) -> Vec<u8> {
+    let Some((table, columns)) = relation::describe(target) else {
         errors::raise(
             PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
             &format!("relation with OID {} does not exist", target.to_u32()),
-            Some("Name the table: audit.record_history('schema.table', ...)"),
+            Some("SELECT * FROM audit.tracked_tables;"),
         )
     };
     let memory = Memory::new(c"audit_guard key");
@@ -26,43 +28,55 @@ fn record_key(target: pg_sys::Oid, record_id: &str) -> String {
         .into_iter()
         .filter_map(|attnum| read_column(&columns, attnum, &memory))
         .collect();
-    if parts.is_empty() {
-        errors::raise(
-            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            &format!("{schema}.{table} has no primary key, so its rows have no record_id"),
-            Some("SELECT * FROM audit.changes WHERE table_schema = '...' AND table_name = '...';"),
-        );
-    }
-    let texts: Vec<Option<Cow<'_, str>>> = if parts.len() == 1 {
-        vec![Some(Cow::Borrowed(record_id))]
-    } else {
-        match parse_composite(record_id, parts.len()) {
-            Ok(texts) => texts.into_iter().map(|text| text.map(Cow::Owned)).collect(),
-            Err(error) => errors::raise(
-                PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-                &format!("key of {schema}.{table}: {error}"),
-                error.hint().as_deref(),
-            ),
-        }
+    let texts = match parts.len() {
+        0 => refuse_keyless(&table),
+        1 => vec![record_id.to_vec()],
+        arity => split(&table, record_id, arity),
     };
     pinned::with(true, || {
-        let values: Vec<Option<pg_sys::Datum>> = parts
+        let values: Vec<pg_sys::Datum> = parts
             .iter()
             .zip(&texts)
-            .map(|(part, text)| {
-                let column = &part.column;
-                text.as_deref().map(|text| session::input(column.type_oid, column.type_modifier, text))
-            })
+            .map(|(part, text)| session::input(part.column.type_oid, part.column.type_modifier, text))
             .collect();
         let mut writer = KeyWriter::default();
-        match (parts.as_slice(), values.as_slice()) {
-            ([part], [Some(value)]) => writer.single(part, *value),
-            _ => {
-                let value_of = |wanted: &KeyColumn| {
-                    parts.iter().position(|part| part.position == wanted.position).and_then(|at| values[at])
-                };
-                writer.composite(&parts, value_of).to_owned()
-            }
+        if let ([part], [value]) = (parts.as_slice(), values.as_slice()) {
+            return writer.single(part, *value).to_vec();
         }
+        let value_of = |wanted: &KeyColumn| {
+            parts.iter().position(|part| part.position == wanted.position).map(|at| values[at])
+        };
+        writer.composite(&parts, value_of).as_bytes().to_vec()
     })
+}
+
+/// The texts of a key of several columns.
+fn split(table: &TableName, record_id: &[u8], arity: usize) -> Vec<Vec<u8>> {
+    let refuse = |reason: &str, hint: Option<&str>| -> ! {
+        errors::raise(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            &format!("key of {table}: {reason}"),
+            hint,
+        )
+    };
+    match parse_composite(&String::from_utf8_lossy(record_id), arity) {
+        Ok(texts) => texts
+            .into_iter()
+            .map(|text| text.map(String::into_bytes).unwrap_or_else(|| refuse("a key holds no null", None)))
+            .collect(),
+        Err(error) => refuse(&error.to_string(), error.hint().as_deref()),
+    }
+}
+
+fn refuse_keyless(table: &TableName) -> ! {
+    let literal = |name: &[u8]| String::from_utf8_lossy(name).replace('\'', "''");
+    errors::raise(
+        PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        &format!("{table} has no primary key, so its rows have no record_id"),
+        Some(&format!(
+            "SELECT * FROM audit.changes WHERE table_schema = '{}' AND table_name = '{}';",
+            literal(&table.schema),
+            literal(&table.table)
+        )),
+    )
 }

@@ -2,24 +2,25 @@
 
 use super::context;
 use super::declared::{self, Declared};
-use crate::pg::{errors, session};
+use crate::pg::{composite, errors, session};
 use audit_guard_core::request::{check_declared_context, merge};
-use pgrx::datum::{Inet, JsonB, Uuid};
+use pgrx::datum::{AnyElement, Inet, Uuid};
 use pgrx::prelude::*;
 use serde_json::Value;
 
-/// Declares who acts, until the transaction ends. Arguments that are NULL keep what was declared before;
+/// Declares who acts, until the transaction ends. Text comes in the database's encoding, `context` as the
+/// bytes of a jsonb. Arguments that are NULL keep what was declared before;
 /// without any argument, everything declared is dropped.
 ///
 /// Errors: 22023 when `context` is no JSON object or uses a key that the server itself writes.
 #[pg_extern(sql = false)]
 fn set_context(
-    actor_id: Option<&str>,
+    actor_id: Option<&[u8]>,
     session_id: Option<Uuid>,
     client_ip: Option<Inet>,
-    tenant_id: Option<&str>,
+    tenant_id: Option<&[u8]>,
     phi_accessed: Option<bool>,
-    context: Option<JsonB>,
+    context: Option<&[u8]>,
 ) {
     let nothing = actor_id.is_none()
         && session_id.is_none()
@@ -31,8 +32,9 @@ fn set_context(
         return declared::declare(Declared::default());
     }
     let mut declared = declared::current();
-    if let Some(JsonB(context)) = context {
-        let Value::Object(context) = context else {
+    if let Some(context) = context {
+        let parsed = serde_json::from_str(&session::jsonb_text(context));
+        let Ok(Value::Object(context)) = parsed else {
             errors::raise(
                 PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
                 "context must be a JSON object",
@@ -48,7 +50,7 @@ fn set_context(
         }
         merge(&mut declared.context, context);
     }
-    let text = |value: &str| (!value.is_empty()).then(|| value.to_owned());
+    let text = |value: &[u8]| (!value.is_empty()).then(|| value.to_vec());
     declared.actor_id = actor_id.and_then(text).or(declared.actor_id);
     declared.session_id = session_id.map(|id| *id.as_bytes()).or(declared.session_id);
     declared.client_ip = client_ip.map(|address| address.0).or(declared.client_ip);
@@ -66,24 +68,6 @@ fn set_context(
 
 /// What would be logged for a change at this moment.
 #[pg_extern(sql = false, stable)]
-fn current_context() -> pgrx::composite_type!('static, "audit.request_context") {
-    let filled = context::show(|context| -> Result<_, Box<dyn std::error::Error>> {
-        let text = |value: &crate::pg::buffer::Varlena| String::from_utf8_lossy(value.payload()).into_owned();
-        let mut row = PgHeapTuple::new_composite_type("audit.request_context")?;
-        row.set_by_name("actor_id", context.actor_id.as_ref().map(text))?;
-        row.set_by_name("actor_source", context.actor_source.as_ref().map(text))?;
-        row.set_by_name("login_role", text(&context.login_role))?;
-        row.set_by_name("actor_role", text(&context.actor_role))?;
-        row.set_by_name("tenant_id", context.tenant_id.as_ref().map(text))?;
-        row.set_by_name("session_id", context.session_id.map(Uuid::from_bytes))?;
-        row.set_by_name("client_ip", context.client_ip.as_ref().map(session::inet_text).map(Inet))?;
-        row.set_by_name("application_name", context.application_name.as_ref().map(text))?;
-        row.set_by_name("phi_accessed", context.phi_accessed)?;
-        let more = context.context_text.as_deref().map(serde_json::from_str::<Value>).transpose()?;
-        row.set_by_name("context", more.map(JsonB))?;
-        Ok(row)
-    });
-    filled.unwrap_or_else(|error| {
-        errors::raise(PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, &error.to_string(), None)
-    })
+fn current_context() -> Option<AnyElement> {
+    context::show(|columns| composite::value("audit.request_context", columns))
 }

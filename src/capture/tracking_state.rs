@@ -1,23 +1,20 @@
 //! `audit._tracking_state()`: the options of a tracking trigger, as today's columns have them.
 
+use crate::pg::{encoding, session};
 use audit_guard_core::options::{LiveColumn, TrackingOptions, resolve, resolve_one};
-use pgrx::datum::JsonB;
 use pgrx::prelude::*;
 use serde_json::json;
 
-/// Describes the trigger with this OID; None when there is none.
+/// Describes the trigger with this OID, as the bytes of a jsonb; None when there is none.
 #[pg_extern(sql = false, stable)]
-fn tracking_state(trigger_id: pg_sys::Oid) -> Result<Option<JsonB>, spi::Error> {
+fn tracking_state(trigger_id: pg_sys::Oid) -> Result<Option<Vec<u8>>, spi::Error> {
     let Some((table, arguments)) = trigger(trigger_id)? else { return Ok(None) };
     let columns = columns(table)?;
     let live: Vec<LiveColumn<'_>> = columns
         .iter()
         .map(|(attnum, name, dropped)| LiveColumn { attnum: *attnum, name, dropped: *dropped })
         .collect();
-    let arguments: Vec<String> = arguments
-        .split(|&byte| byte == 0)
-        .map(|argument| String::from_utf8_lossy(argument).into_owned())
-        .collect();
+    let arguments: Vec<String> = arguments.split(|&byte| byte == 0).map(encoding::to_utf8).collect();
     // The arguments are each ended by a zero byte, so the last piece is empty.
     let given = arguments.len().saturating_sub(1);
     let (options, readable) = match TrackingOptions::parse(arguments[..given].iter().map(String::as_str)) {
@@ -31,7 +28,7 @@ fn tracking_state(trigger_id: pg_sys::Oid) -> Result<Option<JsonB>, spi::Error> 
     let mask = resolve(&options.mask, &live, relid);
     let tenant =
         options.tenant.as_ref().and_then(|wanted| resolve_one(wanted, &live, relid)).and_then(name_of);
-    Ok(Some(JsonB(json!({
+    let state = json!({
         "exclude": names(&exclude.attnums),
         "mask": names(&mask.attnums),
         "tenant_column": tenant,
@@ -39,7 +36,8 @@ fn tracking_state(trigger_id: pg_sys::Oid) -> Result<Option<JsonB>, spi::Error> 
         "log_truncated_rows": options.log_truncated_rows,
         "phi": options.phi,
         "degraded": !readable || !exclude.unresolved.is_empty() || !mask.unresolved.is_empty(),
-    }))))
+    });
+    Ok(Some(session::jsonb(&state.to_string()).payload().to_vec()))
 }
 
 fn trigger(trigger_id: pg_sys::Oid) -> Result<Option<(pg_sys::Oid, Vec<u8>)>, spi::Error> {
@@ -62,7 +60,7 @@ fn trigger(trigger_id: pg_sys::Oid) -> Result<Option<(pg_sys::Oid, Vec<u8>)>, sp
 fn columns(table: pg_sys::Oid) -> Result<Vec<(i16, String, bool)>, spi::Error> {
     Spi::connect(|client| {
         let rows = client.select(
-            "SELECT attnum, attname::pg_catalog.text, attisdropped FROM pg_catalog.pg_attribute
+            "SELECT attnum, pg_catalog.convert_to(attname::pg_catalog.text, 'UTF8'), attisdropped FROM pg_catalog.pg_attribute
              WHERE attrelid OPERATOR(pg_catalog.=) $1 AND attnum OPERATOR(pg_catalog.>) 0
              ORDER BY attnum",
             None,
@@ -71,9 +69,9 @@ fn columns(table: pg_sys::Oid) -> Result<Vec<(i16, String, bool)>, spi::Error> {
         let mut columns = Vec::new();
         for row in rows {
             if let (Some(attnum), Some(name), Some(dropped)) =
-                (row.get::<i16>(1)?, row.get::<String>(2)?, row.get::<bool>(3)?)
+                (row.get::<i16>(1)?, row.get::<Vec<u8>>(2)?, row.get::<bool>(3)?)
             {
-                columns.push((attnum, name, dropped));
+                columns.push((attnum, String::from_utf8_lossy(&name).into_owned(), dropped));
             }
         }
         Ok(columns)

@@ -12,7 +12,7 @@ use crate::pg::leaf::Field;
 use crate::pg::trigger::{Event, TriggerCall};
 use crate::pg::tuple::{self, Values};
 use crate::pg::writer::{self as log, Operation, Row};
-use crate::pg::{errors, pinned};
+use crate::pg::{errors, scan};
 use audit_guard_core::options::Detail;
 use pgrx::prelude::*;
 use std::cell::Cell;
@@ -41,11 +41,11 @@ fn log_changes(call: &TriggerCall) {
     let event = call.event();
     check(call, event);
     let plan = plan::of(call);
-    if event.operation == Operation::Truncate {
-        return log_truncate(&plan);
-    }
     let mut scratch = SCRATCH.take().unwrap_or_default();
-    log_row(call, event.operation, &plan, &mut scratch);
+    match event.operation {
+        Operation::Truncate => log_truncate(call, &plan, &mut scratch),
+        operation => log_row(call, operation, &plan, &mut scratch),
+    }
     SCRATCH.set(Some(scratch));
 }
 
@@ -53,23 +53,43 @@ fn log_changes(call: &TriggerCall) {
 fn check(call: &TriggerCall, event: Event) {
     let fits = match event.operation {
         Operation::Truncate => !event.for_each_row,
-        _ => event.for_each_row && !event.before,
+        _ => event.for_each_row && event.after,
     };
     if !fits {
-        let (schema, table) = call.relation_name();
+        let table = call.relation_name();
         errors::raise(
             PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
-            &format!("audit.log_changes() on {schema}.{table} must be an AFTER ... FOR EACH ROW trigger"),
-            Some(&format!("SELECT audit.enable_tracking('{schema}.{table}');")),
+            &format!("audit.log_changes() on {table} must be an AFTER ... FOR EACH ROW trigger"),
+            Some(&format!("SELECT audit.enable_tracking('{table}');")),
         );
     }
 }
 
-fn log_truncate(plan: &Plan) {
-    let mut row = Row::new();
-    fill_table(plan, &mut row);
-    context::fill(&mut row, plan.phi, None);
-    log::write(Operation::Truncate, &mut row);
+/// One row that says that the table was emptied; before it, if the table asks for it, one for each row that
+/// went.
+fn log_truncate(call: &TriggerCall, plan: &Plan, scratch: &mut Scratch) {
+    if plan.log_truncated_rows {
+        let Scratch { old, images, writer, key, tenant, .. } = scratch;
+        scan::every_row(call, old, |gone| {
+            let mut row = Row::new();
+            let row_tenant = plan.convert(|| {
+                row.set(Field::OldRecord, images.whole_old(plan, gone));
+                let value_of = |part: &KeyColumn| gone.get(part.position);
+                row.set_optional(Field::RecordId, writer.write_key(&plan.key, value_of, key));
+                plan.tenant.as_ref().and_then(|column| writer.write_text(column, value_of(column), tenant))
+            });
+            write(plan, Operation::Truncate, &mut row, row_tenant);
+        });
+    }
+    write(plan, Operation::Truncate, &mut Row::new(), None);
+}
+
+/// Adds what is the same for every kind of change, and writes the row.
+fn write(plan: &Plan, operation: Operation, row: &mut Row, row_tenant: Option<pg_sys::Datum>) {
+    row.set(Field::TableSchema, plan.schema.datum());
+    row.set(Field::TableName, plan.table.datum());
+    context::fill(row, plan.phi, row_tenant);
+    log::write(operation, row);
 }
 
 fn log_row(call: &TriggerCall, operation: Operation, plan: &Plan, scratch: &mut Scratch) {
@@ -93,7 +113,7 @@ fn log_row(call: &TriggerCall, operation: Operation, plan: &Plan, scratch: &mut 
             &*new
         }
     };
-    let mut convert = || {
+    let row_tenant = plan.convert(|| {
         match (operation, plan.detail) {
             (Operation::Insert, _) => row.set(Field::NewRecord, images.whole_new(plan, new)),
             (Operation::Delete, _) => row.set(Field::OldRecord, images.whole_old(plan, old)),
@@ -118,16 +138,8 @@ fn log_row(call: &TriggerCall, operation: Operation, plan: &Plan, scratch: &mut 
             row.set_optional(Field::OldRecordId, writer.write_key(&plan.key, of_old, old_key));
         }
         plan.tenant.as_ref().and_then(|column| writer.write_text(column, of_current(column), tenant))
-    };
-    let row_tenant = if plan.reads_settings { pinned::with(plan.prints_money, convert) } else { convert() };
-    fill_table(plan, &mut row);
-    context::fill(&mut row, plan.phi, row_tenant);
-    log::write(operation, &mut row);
-}
-
-fn fill_table(plan: &Plan, row: &mut Row) {
-    row.set(Field::TableSchema, plan.schema.datum());
-    row.set(Field::TableName, plan.table.datum());
+    });
+    write(plan, operation, &mut row, row_tenant);
 }
 
 /// Marks the logged columns whose values differ; false when there are none.

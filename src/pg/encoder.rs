@@ -92,6 +92,21 @@ impl Encoder {
     }
 }
 
+/// The types whose values are printed as the name of an object, qualified only where that is necessary.
+const NAMES_OF_OBJECTS: [pg_sys::Oid; 11] = [
+    pg_sys::REGPROCOID,
+    pg_sys::REGPROCEDUREOID,
+    pg_sys::REGOPEROID,
+    pg_sys::REGOPERATOROID,
+    pg_sys::REGCLASSOID,
+    pg_sys::REGCOLLATIONOID,
+    pg_sys::REGTYPEOID,
+    pg_sys::REGROLEOID,
+    pg_sys::REGNAMESPACEOID,
+    pg_sys::REGCONFIGOID,
+    pg_sys::REGDICTIONARYOID,
+];
+
 /// Whether `to_jsonb` prints a type by its output function: neither array nor row, no json, no cast to json.
 fn is_plain(base: pg_sys::Oid) -> bool {
     if matches!(base, pg_sys::JSONOID | pg_sys::FLOAT4OID | pg_sys::FLOAT8OID | pg_sys::RECORDOID) {
@@ -116,20 +131,21 @@ fn is_plain(base: pg_sys::Oid) -> bool {
     }
 }
 
-/// Whether printing a value of this type may print money, whose text depends on lc_monetary.
-pub(crate) fn prints_money(type_oid: pg_sys::Oid, depth: u8) -> bool {
+/// Whether the text of this type's values depends on settings that are dear to pin: money on lc_monetary, names
+/// of objects on search_path and quote_all_identifiers.
+pub(crate) fn reads_more_settings(type_oid: pg_sys::Oid, depth: u8) -> bool {
     if depth == 0 {
         return true;
     }
     // SAFETY: look-ups in catalogue caches by type OID; the row description is released after it was read.
     unsafe {
         let base = pg_sys::getBaseType(type_oid);
-        if base == pg_sys::MONEYOID {
+        if base == pg_sys::MONEYOID || NAMES_OF_OBJECTS.contains(&base) {
             return true;
         }
         let element = pg_sys::get_element_type(base);
         if element != pg_sys::InvalidOid {
-            return prints_money(element, depth - 1);
+            return reads_more_settings(element, depth - 1);
         }
         let mut bound = pg_sys::get_range_subtype(base);
         if bound == pg_sys::InvalidOid {
@@ -139,7 +155,7 @@ pub(crate) fn prints_money(type_oid: pg_sys::Oid, depth: u8) -> bool {
             }
         }
         if bound != pg_sys::InvalidOid {
-            return prints_money(bound, depth - 1);
+            return reads_more_settings(bound, depth - 1);
         }
         if base == pg_sys::RECORDOID || base == pg_sys::RECORDARRAYOID {
             return true;
@@ -148,7 +164,7 @@ pub(crate) fn prints_money(type_oid: pg_sys::Oid, depth: u8) -> bool {
             return PgTupleDesc::for_composite_type_by_oid(base).is_none_or(|description| {
                 description
                     .iter()
-                    .any(|column| !column.is_dropped() && prints_money(column.atttypid, depth - 1))
+                    .any(|column| !column.is_dropped() && reads_more_settings(column.atttypid, depth - 1))
             });
         }
     }

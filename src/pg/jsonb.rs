@@ -57,14 +57,14 @@ pub(crate) struct Frame {
 
 impl Frame {
     /// The frame of an object with these keys, which `keys` lists in the server's order each time it is asked.
-    pub(crate) fn new<'a, K: Iterator<Item = &'a str>>(keys: impl Fn() -> K) -> Self {
+    pub(crate) fn new<'a, K: Iterator<Item = &'a [u8]>>(keys: impl Fn() -> K) -> Self {
         let mut frame = Self::default();
         frame.fill(keys);
         frame
     }
 
     /// Makes this the frame of another object, reusing the memory.
-    pub(crate) fn fill<'a, K: Iterator<Item = &'a str>>(&mut self, keys: impl Fn() -> K) {
+    pub(crate) fn fill<'a, K: Iterator<Item = &'a [u8]>>(&mut self, keys: impl Fn() -> K) {
         self.keys = keys().count();
         self.key_bytes = 0;
         self.bytes.clear();
@@ -77,14 +77,14 @@ impl Frame {
         }
         self.bytes.resize(self.bytes.len() + self.keys * 4, 0);
         for key in keys() {
-            self.bytes.extend_from_slice(key.as_bytes());
+            self.bytes.extend_from_slice(key);
         }
     }
 }
 
 /// Orders keys as the server does.
-pub(crate) fn key_order(left: &str, right: &str) -> std::cmp::Ordering {
-    left.len().cmp(&right.len()).then_with(|| left.as_bytes().cmp(right.as_bytes()))
+pub(crate) fn key_order(left: &[u8], right: &[u8]) -> std::cmp::Ordering {
+    left.len().cmp(&right.len()).then_with(|| left.cmp(right))
 }
 
 fn entry(position: usize, kind: u32, length: usize, end: usize) -> u32 {

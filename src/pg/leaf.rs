@@ -78,45 +78,78 @@ pub(crate) fn find(time: i64) -> Option<Leaf> {
     let schema = names::namespace(c"audit")?;
     let parent = names::relation(schema, c"audit_log")?;
     let sequence = names::relation(schema, c"audit_log_id_seq")?;
-    let (oid, bounds) = covering(parent, time)?;
+    let (oid, bounds, stale) = loop {
+        let (oid, found) = covering(parent, time)?;
+        let stale = watch(vec![oid]);
+        if bounds(oid) == Some(found) {
+            break (oid, found, stale);
+        }
+    };
     let operations = names::enum_values(schema, c"operation", [c"INSERT", c"UPDATE", c"DELETE", c"TRUNCATE"]);
-    Some(Leaf { oid, bounds, stale: watch(vec![oid]), sequence, operations })
+    Some(Leaf { oid, bounds, stale, sequence, operations })
 }
 
-/// Which partition of `parent` holds `time`, with its bounds, from the server's partition descriptor.
+unsafe extern "C-unwind" {
+    fn find_inheritance_children(parent: pg_sys::Oid, lock: pg_sys::LOCKMODE) -> *mut pg_sys::List;
+}
+
+/// Which partition of `parent` holds `time`, with its bounds. Takes no lock on the parent, so that a writer
+/// never waits for whoever makes or removes months; the caller locks the leaf and looks again.
 fn covering(parent: pg_sys::Oid, time: i64) -> Option<(pg_sys::Oid, (i64, i64))> {
-    use pg_sys::PartitionRangeDatumKind::*;
-    let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-    // SAFETY: the descriptor belongs to the open relation and is read before that is closed; the arrays have
-    // the lengths that the descriptor gives. The log is partitioned by range of one timestamptz column.
+    // SAFETY: a catalogue scan that may raise an ERROR, so it crosses the guarded boundary; the list belongs to
+    // this call.
     unsafe {
-        let relation = pg_sys::table_open(parent, lock);
-        let description = pg_sys::RelationGetPartitionDesc(relation, true);
-        let mut found = None;
-        if (*description).nparts > 0 {
-            let info = &*(*description).boundinfo;
-            let bound = |index: i32| -> i64 {
-                if index < 0 {
-                    return i64::MIN;
-                }
-                if index >= info.ndatums {
-                    return i64::MAX;
-                }
-                match **info.kind.add(index as usize) {
-                    PARTITION_RANGE_DATUM_MINVALUE => i64::MIN,
-                    PARTITION_RANGE_DATUM_MAXVALUE => i64::MAX,
-                    _ => (**info.datums.add(index as usize)).value() as i64,
-                }
-            };
-            let below = (0..info.ndatums).take_while(|&index| bound(index) <= time).count() as i32;
-            let part = *info.indexes.add(below as usize);
-            if part >= 0 {
-                let oid = *(*description).oids.add(part as usize);
-                found = Some((oid, (bound(below - 1), bound(below))));
-            }
-        }
-        pg_sys::table_close(relation, lock);
+        let lock = pg_sys::NoLock as pg_sys::LOCKMODE;
+        let leaves = pg_sys::ffi::pg_guard_ffi_boundary(|| find_inheritance_children(parent, lock));
+        let count = leaves.as_ref().map_or(0, |list| list.length);
+        let found = (0..count).map(|position| names::list_oid(leaves, position)).find_map(|leaf| {
+            let (first, end) = bounds(leaf)?;
+            (first <= time && (time < end || end == i64::MAX)).then_some((leaf, (first, end)))
+        });
+        pg_sys::list_free(leaves);
         found
+    }
+}
+
+/// The bounds of a leaf, from its row in pg_class; None when it is none, or gone.
+fn bounds(leaf: pg_sys::Oid) -> Option<(i64, i64)> {
+    // SAFETY: the entry is released after it was read; the bound is a node tree that the server wrote, of a
+    // table that is partitioned by range of one timestamptz column.
+    unsafe {
+        let entry = pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::RELOID as i32, leaf.into());
+        if entry.is_null() {
+            return None;
+        }
+        let mut is_null = false;
+        let attribute = pg_sys::Anum_pg_class_relpartbound as pg_sys::AttrNumber;
+        let cache = pg_sys::SysCacheIdentifier::RELOID as i32;
+        let text = pg_sys::SysCacheGetAttr(cache, entry, attribute, &mut is_null);
+        let spec = if is_null {
+            std::ptr::null_mut()
+        } else {
+            let text = pg_sys::text_to_cstring(text.cast_mut_ptr());
+            pg_sys::stringToNode(text).cast::<pg_sys::PartitionBoundSpec>()
+        };
+        pg_sys::ReleaseSysCache(entry);
+        let spec = spec.as_ref().filter(|spec| !spec.is_default)?;
+        Some((bound(spec.lowerdatums)?, bound(spec.upperdatums)?))
+    }
+}
+
+/// One bound in microseconds.
+///
+/// # Safety
+/// `bound` is a bound list of a partition by range.
+unsafe fn bound(bound: *mut pg_sys::List) -> Option<i64> {
+    use pg_sys::PartitionRangeDatumKind::*;
+    // SAFETY: the caller's promise; a bound that is a value is a constant of the column's type.
+    unsafe {
+        let first = (*bound.as_ref()?.elements).ptr_value.cast::<pg_sys::PartitionRangeDatum>();
+        Some(match (*first).kind {
+            PARTITION_RANGE_DATUM_MINVALUE => i64::MIN,
+            PARTITION_RANGE_DATUM_MAXVALUE => i64::MAX,
+            _ => (*(*first).value.cast::<pg_sys::Const>()).constvalue.value() as i64,
+        })
     }
 }
 

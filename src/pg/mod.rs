@@ -5,7 +5,9 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod buffer;
+pub(crate) mod composite;
 pub(crate) mod encoder;
+pub(crate) mod encoding;
 pub(crate) mod errors;
 pub(crate) mod events;
 pub(crate) mod ids;
@@ -18,6 +20,7 @@ pub(crate) mod names;
 pub(crate) mod pinned;
 pub(crate) mod relation;
 pub(crate) mod scalars;
+pub(crate) mod scan;
 pub(crate) mod session;
 pub(crate) mod trigger;
 pub(crate) mod tuple;

@@ -1,5 +1,6 @@
 //! Names and numbers of objects, from the server's catalogue caches.
 
+use super::encoding;
 use pgrx::prelude::*;
 use std::ffi::CStr;
 
@@ -42,13 +43,27 @@ pub(crate) fn enum_values<const N: usize>(
     }
 }
 
-/// Schema and name of a relation.
-pub(crate) fn qualified(relation: &pg_sys::RelationData) -> (String, String) {
-    // SAFETY: the caller holds the relation open, so its pg_class row is there; the schema's name is copied.
-    unsafe {
-        let class = &*relation.rd_rel;
-        let schema = pg_sys::get_namespace_name(class.relnamespace);
-        (text(schema), text(class.relname.data.as_ptr()))
+/// Schema and name of a table, in the bytes of the database's encoding.
+pub(crate) struct TableName {
+    pub(crate) schema: Vec<u8>,
+    pub(crate) table: Vec<u8>,
+}
+
+impl TableName {
+    pub(crate) fn of(relation: &pg_sys::RelationData) -> Self {
+        // SAFETY: the caller holds the relation open, so its pg_class row is there; both names are copied.
+        unsafe {
+            let class = &*relation.rd_rel;
+            let schema = pg_sys::get_namespace_name(class.relnamespace);
+            Self { schema: bytes(schema), table: bytes(class.relname.data.as_ptr()) }
+        }
+    }
+}
+
+/// For messages, which pgrx hands to the server as UTF-8.
+impl std::fmt::Display for TableName {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{}.{}", encoding::to_utf8(&self.schema), encoding::to_utf8(&self.table))
     }
 }
 
@@ -56,12 +71,21 @@ pub(crate) fn qualified(relation: &pg_sys::RelationData) -> (String, String) {
 ///
 /// # Safety
 /// `string` is null or points to a NUL-terminated string.
-pub(crate) unsafe fn text(string: *const core::ffi::c_char) -> String {
+pub(crate) unsafe fn bytes(string: *const core::ffi::c_char) -> Vec<u8> {
     if string.is_null() {
-        return String::new();
+        return Vec::new();
     }
     // SAFETY: the caller's promise.
-    unsafe { CStr::from_ptr(string) }.to_string_lossy().into_owned()
+    unsafe { CStr::from_ptr(string) }.to_bytes().to_vec()
+}
+
+/// The same as UTF-8 text.
+///
+/// # Safety
+/// As for `bytes`.
+pub(crate) unsafe fn text(string: *const core::ffi::c_char) -> String {
+    // SAFETY: the caller's promise.
+    encoding::to_utf8(&unsafe { bytes(string) })
 }
 
 /// An element of a list of OIDs.

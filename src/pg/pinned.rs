@@ -2,11 +2,12 @@
 //!
 //! Output functions read a handful of the server's variables. They are exchanged around the conversion of
 //! one row and put back after it; an ERROR in between ends at least a subtransaction, and the abort callbacks
-//! put them back. The currency of `money` is behind a cache of the server that only SET empties, so it goes
-//! through SET machinery, for tables that need it only.
+//! put them back. A few settings stand behind a cache of the server that only SET renews; they go through its
+//! SET machinery, for tables that need them only.
 
 use pgrx::pg_sys;
 use std::cell::Cell;
+use std::ffi::CStr;
 
 #[derive(Clone, Copy, PartialEq)]
 struct Settings {
@@ -68,9 +69,9 @@ fn wanted() -> Settings {
     })
 }
 
-/// Runs `convert` under the pinned settings; `money` says whether it may print a `money` value.
-pub(crate) fn with<T>(money: bool, convert: impl FnOnce() -> T) -> T {
-    let nest_level = if money { pin_currency() } else { None };
+/// Runs `convert` under the pinned settings; `more` pins also those that few types read (`RARE`).
+pub(crate) fn with<T>(more: bool, convert: impl FnOnce() -> T) -> T {
+    let nest_level = if more { pin_rare() } else { None };
     let before = current();
     let change = before != wanted() && SAVED.get().is_none();
     if change {
@@ -82,7 +83,7 @@ pub(crate) fn with<T>(money: bool, convert: impl FnOnce() -> T) -> T {
         restore();
     }
     if let Some(level) = nest_level {
-        // SAFETY: ends the level that `pin_currency` opened.
+        // SAFETY: ends the level that `pin_rare` opened.
         unsafe { pg_sys::AtEOXact_GUC(false, level) };
     }
     result
@@ -95,26 +96,32 @@ pub(crate) fn restore() {
     }
 }
 
-/// SET lc_monetary = 'C' for the calls until the returned level ends. An ERROR ends it with its transaction.
-fn pin_currency() -> Option<i32> {
-    let name = c"lc_monetary".as_ptr();
-    // SAFETY: constant names and values; the current value is compared before anything else may change it.
-    unsafe {
-        let value = pg_sys::GetConfigOption(name, true, false);
-        if value.is_null() || std::ffi::CStr::from_ptr(value) == c"C" {
-            return None;
+/// Settings that only SET can change, with the value under which images are made.
+const RARE: [(&CStr, &CStr); 3] =
+    [(c"lc_monetary", c"C"), (c"search_path", c"pg_catalog"), (c"quote_all_identifiers", c"off")];
+
+/// SETs what differs, until the returned level ends. An ERROR ends it with its transaction.
+fn pin_rare() -> Option<i32> {
+    let mut level = None;
+    for (name, wanted) in RARE {
+        // SAFETY: constant names and values; the present value is compared before anything may change it.
+        unsafe {
+            let value = pg_sys::GetConfigOption(name.as_ptr(), true, false);
+            if value.is_null() || CStr::from_ptr(value) == wanted {
+                continue;
+            }
+            level = level.or_else(|| Some(pg_sys::NewGUCNestLevel()));
+            pg_sys::set_config_option(
+                name.as_ptr(),
+                wanted.as_ptr(),
+                pg_sys::GucContext::PGC_USERSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_SAVE,
+                true,
+                0,
+                false,
+            );
         }
-        let level = pg_sys::NewGUCNestLevel();
-        pg_sys::set_config_option(
-            name,
-            c"C".as_ptr(),
-            pg_sys::GucContext::PGC_USERSET,
-            pg_sys::GucSource::PGC_S_SESSION,
-            pg_sys::GucAction::GUC_ACTION_SAVE,
-            true,
-            0,
-            false,
-        );
-        Some(level)
     }
+    level
 }

@@ -1,6 +1,6 @@
 //! What capture must know of a user's table: its columns, its key, the name it is logged under.
 
-use super::names;
+use super::names::{self, TableName};
 use pgrx::PgTupleDesc;
 use pgrx::prelude::*;
 
@@ -8,7 +8,10 @@ use pgrx::prelude::*;
 #[derive(Clone)]
 pub(crate) struct Column {
     pub(crate) attnum: i16,
+    /// As UTF-8, for comparing with names in options.
     pub(crate) name: String,
+    /// As stored, in the database's encoding.
+    pub(crate) name_bytes: Vec<u8>,
     pub(crate) type_oid: pg_sys::Oid,
     pub(crate) type_modifier: i32,
     pub(crate) dropped: bool,
@@ -25,17 +28,21 @@ pub(crate) struct Column {
 pub(crate) unsafe fn columns(description: pg_sys::TupleDesc) -> Vec<Column> {
     // SAFETY: the caller's promise; the copy below holds nothing of the server's.
     let description = unsafe { PgTupleDesc::from_pg_unchecked(description) };
+    // SAFETY: a column's name is NUL-terminated.
     description
         .iter()
-        .map(|attribute| Column {
-            attnum: attribute.attnum,
-            name: attribute.name().to_owned(),
-            type_oid: attribute.atttypid,
-            type_modifier: attribute.atttypmod,
-            dropped: attribute.is_dropped(),
-            is_virtual: attribute.attgenerated == b'v' as core::ffi::c_char,
-            length: attribute.attlen,
-            by_value: attribute.attbyval,
+        .map(|attribute| unsafe {
+            Column {
+                attnum: attribute.attnum,
+                name: names::text(attribute.attname.data.as_ptr()),
+                name_bytes: names::bytes(attribute.attname.data.as_ptr()),
+                type_oid: attribute.atttypid,
+                type_modifier: attribute.atttypmod,
+                dropped: attribute.is_dropped(),
+                is_virtual: attribute.attgenerated == b'v' as core::ffi::c_char,
+                length: attribute.attlen,
+                by_value: attribute.attbyval,
+            }
         })
         .collect()
 }
@@ -106,8 +113,8 @@ pub(crate) fn tracked_table(trigger: pg_sys::Oid, its_table: pg_sys::Oid) -> pg_
     table
 }
 
-/// Schema and name of a table, with its columns; None when it no longer exists.
-pub(crate) fn describe(table: pg_sys::Oid) -> Option<(String, String, Vec<Column>)> {
+/// Name and columns of a table; None when it no longer exists.
+pub(crate) fn describe(table: pg_sys::Oid) -> Option<(TableName, Vec<Column>)> {
     // SAFETY: the relation stays open while it is read.
     unsafe {
         let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
@@ -115,10 +122,10 @@ pub(crate) fn describe(table: pg_sys::Oid) -> Option<(String, String, Vec<Column
         if relation.is_null() {
             return None;
         }
-        let (schema, name) = names::qualified(&*relation);
+        let name = TableName::of(&*relation);
         let columns = columns((*relation).rd_att);
         pg_sys::relation_close(relation, lock);
-        Some((schema, name, columns))
+        Some((name, columns))
     }
 }
 

@@ -1,8 +1,7 @@
 //! Who is connected, from where, and what the session has declared in settings.
 
 use super::buffer::Varlena;
-use super::events;
-use super::names;
+use super::{encoding, events, names};
 use pgrx::prelude::*;
 use std::ffi::CStr;
 
@@ -38,11 +37,11 @@ pub(crate) fn roles_changed() -> bool {
     events::roles_changed()
 }
 
-/// The name of a role; its number when it was dropped meanwhile.
-pub(crate) fn role_name(role: pg_sys::Oid) -> String {
+/// The name of a role, in the database's encoding; its number when it was dropped meanwhile.
+pub(crate) fn role_name(role: pg_sys::Oid) -> Vec<u8> {
     // SAFETY: a copy of the name from the catalogue cache, or null.
-    let name = unsafe { names::text(pg_sys::GetUserNameFromId(role, true)) };
-    if name.is_empty() { role.to_u32().to_string() } else { name }
+    let name = unsafe { names::bytes(pg_sys::GetUserNameFromId(role, true)) };
+    if name.is_empty() { role.to_u32().to_string().into_bytes() } else { name }
 }
 
 /// Transaction and command: what a session declares can only change between two commands.
@@ -83,24 +82,30 @@ pub(crate) fn client_address() -> Option<Varlena> {
 /// An address in the server's form; an ERROR for what is none.
 pub(crate) fn inet(address: &str) -> Varlena {
     // SAFETY: an inet is a varlena; the result is copied.
-    unsafe { copy(input(pg_sys::INETOID, -1, address)) }
+    unsafe { copy(input(pg_sys::INETOID, -1, address.as_bytes())) }
 }
 
-/// The text of an address, with its mask if it has one.
-pub(crate) fn inet_text(address: &Varlena) -> String {
-    // SAFETY: the value was made by `inet` or by the server; the text is copied.
-    unsafe { names::text(pg_sys::OidOutputFunctionCall(pg_sys::F_INET_OUT.into(), address.datum())) }
+/// The text of a jsonb value, given without its varlena header.
+pub(crate) fn jsonb_text(container: &[u8]) -> String {
+    let mut aligned = super::buffer::Buffer::default();
+    aligned.push(container);
+    // SAFETY: a whole container on a multiple of eight; it is only read, and its text is copied.
+    let text = unsafe {
+        let start = aligned.bytes().as_ptr().cast_mut().cast();
+        names::bytes(pg_sys::JsonbToCString(std::ptr::null_mut(), start, container.len() as i32))
+    };
+    encoding::to_utf8(&text)
 }
 
 /// A JSON text in the server's binary form; an ERROR for what is no JSON.
 pub(crate) fn jsonb(text: &str) -> Varlena {
     // SAFETY: a jsonb is a varlena; the result is copied.
-    unsafe { copy(input(pg_sys::JSONBOID, -1, text)) }
+    unsafe { copy(input(pg_sys::JSONBOID, -1, &encoding::from_utf8(text))) }
 }
 
 /// A value from its text, by the type's input function, which raises an ERROR for what is none. The value
 /// lives in the memory of the call.
-pub(crate) fn input(type_oid: pg_sys::Oid, type_modifier: i32, text: &str) -> pg_sys::Datum {
+pub(crate) fn input(type_oid: pg_sys::Oid, type_modifier: i32, text: &[u8]) -> pg_sys::Datum {
     let Ok(text) = std::ffi::CString::new(text) else {
         super::errors::raise(
             PgSqlErrorCode::ERRCODE_INVALID_TEXT_REPRESENTATION,

@@ -1,6 +1,6 @@
 //! A trigger call as the server makes it.
 
-use super::names;
+use super::names::{self, TableName};
 use super::relation::{self, Column};
 use super::tuple::Values;
 use super::writer::Operation;
@@ -10,7 +10,7 @@ use pgrx::prelude::*;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Event {
     pub(crate) operation: Operation,
-    pub(crate) before: bool,
+    pub(crate) after: bool,
     pub(crate) for_each_row: bool,
 }
 
@@ -44,12 +44,12 @@ impl TriggerCall {
         };
         Event {
             operation,
-            before: bits & pg_sys::TRIGGER_EVENT_TIMINGMASK == pg_sys::TRIGGER_EVENT_BEFORE,
+            after: bits & pg_sys::TRIGGER_EVENT_TIMINGMASK == pg_sys::TRIGGER_EVENT_AFTER,
             for_each_row: bits & pg_sys::TRIGGER_EVENT_ROW != 0,
         }
     }
 
-    fn relation(&self) -> pg_sys::Relation {
+    pub(super) fn relation(&self) -> pg_sys::Relation {
         // SAFETY: as in `event`.
         unsafe { (*self.data).tg_relation }
     }
@@ -69,9 +69,9 @@ impl TriggerCall {
     }
 
     /// Schema and name of the table that fired.
-    pub(crate) fn relation_name(&self) -> (String, String) {
+    pub(crate) fn relation_name(&self) -> TableName {
         // SAFETY: as in `relation_oid`.
-        names::qualified(unsafe { &*self.relation() })
+        TableName::of(unsafe { &*self.relation() })
     }
 
     pub(crate) fn columns(&self) -> Vec<Column> {
@@ -167,7 +167,7 @@ pub(crate) use trigger_function;
 pub(crate) fn refuse_direct_call() -> ! {
     super::errors::raise(
         PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
-        "this function can only be called by a trigger",
-        Some("SELECT audit.enable_tracking('<table>');"),
+        "a trigger function can only be called by a trigger",
+        Some("SELECT audit.enable_tracking('<table>'); attaches the trigger of a tracked table."),
     )
 }

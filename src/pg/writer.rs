@@ -70,8 +70,9 @@ thread_local! {
 pub(crate) fn write(operation: Operation, row: &mut Row) {
     let time = ids::clock();
     let salt = ids::salt();
+    make_ready(time);
     with_target(|slot| {
-        let target = ready(slot, time);
+        let Some(target) = slot else { return };
         row.set(Field::Id, ids::next_id(target.leaf.sequence).into());
         row.set(Field::LoggedAt, time.into());
         row.set(Field::Operation, target.leaf.operations[operation as usize].into());
@@ -99,30 +100,29 @@ fn with_target<T>(action: impl FnOnce(&mut Option<Target>) -> T) -> T {
     TARGET.with(|target| action(&mut target.borrow_mut()))
 }
 
-/// The open leaf that covers `time`.
-fn ready(slot: &mut Option<Target>, time: i64) -> &mut Target {
-    loop {
-        if slot.as_ref().is_some_and(|target| !target.is_current(time)) {
-            slot.iter_mut().for_each(Target::close);
-            *slot = None;
-        }
-        let target = slot.get_or_insert_with(|| Target::new(find(time)));
-        // The lock may have waited for somebody who changed or dropped the leaf: look again.
-        if target.relation.is_none() && (!target.open() || target.leaf.stale.get()) {
-            slot.iter_mut().for_each(Target::close);
-            *slot = None;
-            continue;
-        }
-        if !target.described {
-            target.describe();
-        }
-        break;
+/// Makes sure that the leaf that covers `time` is open. Finding it may run statements that come back to this
+/// writer, so nothing is borrowed meanwhile.
+fn make_ready(time: i64) {
+    while !with_target(|slot| is_ready(slot, time)) {
+        let leaf = find(time);
+        with_target(|slot| *slot = Some(Target::new(leaf)));
     }
-    // The loop ends only with a target in place.
-    match slot {
-        Some(target) => target,
-        None => unreachable!("the loop above leaves an open target"),
+}
+
+/// Whether the known leaf is the right one and open; drops it when it is not.
+fn is_ready(slot: &mut Option<Target>, time: i64) -> bool {
+    let Some(target) = slot else { return false };
+    // The lock may have waited for somebody who changed or dropped the leaf: look again after it.
+    let is_open = target.is_current(time) && (target.relation.is_some() || target.open());
+    if !is_open || target.leaf.stale.get() {
+        target.close();
+        *slot = None;
+        return false;
     }
+    if !target.described {
+        target.describe();
+    }
+    true
 }
 
 fn find(time: i64) -> Leaf {
@@ -135,7 +135,7 @@ fn find(time: i64) -> Leaf {
         None => super::errors::raise(
             PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             "no partition of audit.audit_log covers the present time",
-            Some("SELECT audit.maintain_partitions();"),
+            Some("SELECT fix FROM audit.health() WHERE check_name = 'partitions';"),
         ),
     }
 }

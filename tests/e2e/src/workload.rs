@@ -7,7 +7,7 @@ use postgres::{Client, SimpleQueryMessage};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
-use crate::Result;
+use crate::{Failure, Result};
 use crate::cluster::Cluster;
 use crate::session::unsettle;
 use crate::statements::{Kind, statement};
@@ -108,7 +108,8 @@ impl<'a> Writer<'a> {
     fn transaction(&mut self, number: usize) -> Result<()> {
         let level = ["READ COMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"];
         let level = level[self.rng.random_range(0..level.len())];
-        self.client.batch_execute(&format!("BEGIN ISOLATION LEVEL {level}"))?;
+        let begin = format!("BEGIN ISOLATION LEVEL {level}");
+        self.client.batch_execute(&begin).map_err(|e| self.failure(&begin, &e))?;
         let mut savepoints: Vec<usize> = Vec::new();
         for step in 0..self.rng.random_range(1..9) {
             let state = match self.rng.random_range(0..20) {
@@ -151,7 +152,7 @@ impl<'a> Writer<'a> {
                         let name = *name;
                         self.attempt(Kind::RollbackTo, &format!("ROLLBACK TO s{name}"))?;
                     }
-                    None => return Ok(self.client.batch_execute("ROLLBACK")?),
+                    None => return self.client.batch_execute("ROLLBACK").map_err(|e| self.failure("ROLLBACK", &e)),
                 }
             }
         }
@@ -160,10 +161,9 @@ impl<'a> Writer<'a> {
 
     /// Ends a healthy transaction: COMMIT, ROLLBACK or PREPARE.
     fn end(&mut self, number: usize) -> Result<()> {
-        let id: Option<i64> = self
-            .client
-            .query_one("SELECT pg_current_xact_id_if_assigned()::text::bigint", &[])?
-            .try_get(0)?;
+        let query = "SELECT pg_current_xact_id_if_assigned()::text::bigint";
+        let row = self.client.query_one(query, &[]).map_err(|e| self.failure(query, &e))?;
+        let id: Option<i64> = row.try_get(0)?;
         match self.rng.random_range(0..10) {
             // A failing COMMIT has rolled the transaction back.
             0..=5 => {
@@ -237,8 +237,12 @@ impl<'a> Writer<'a> {
                 Ok(State::Open)
             }
             Err(e) if is_expected(&e) => Ok(State::Failed),
-            Err(e) => Err(format!("writer {}: {sql}\n{e:?}", self.number).into()),
+            Err(e) => Err(self.failure(sql, &e)),
         }
+    }
+
+    fn failure(&self, sql: &str, error: &postgres::Error) -> Failure {
+        format!("writer {}: {sql:.3000}\n{error:?}", self.number).into()
     }
 
     /// `sql` is target, columns and query: another session prints the values, this one copies them in.

@@ -55,18 +55,28 @@ fn killed_under_load() -> Result<()> {
     admin.batch_execute(LEDGER)?;
     let mut total = [0; 4];
     // The postmaster alone (its children notice), everything at once, and one writing backend.
-    for (round, victim) in [Victim::Postmaster, Victim::Everything, Victim::Backend, Victim::Everything].into_iter().enumerate() {
+    for (round, victim) in
+        [Victim::Postmaster, Victim::Everything, Victim::Backend, Victim::Everything].into_iter().enumerate()
+    {
         let accounts = load_and_kill(&cluster, seed + round as u64, round as i64, victim)?;
         let mut admin = revive(&cluster, victim)?;
         for account in &accounts {
-            for (sum, list) in total.iter_mut().zip([&account.confirmed, &account.undone, &account.doubtful, &account.prepared]) {
+            for (sum, list) in total.iter_mut().zip([
+                &account.confirmed,
+                &account.undone,
+                &account.doubtful,
+                &account.prepared,
+            ]) {
                 *sum += list.len();
             }
         }
         agree(&mut admin, &accounts).map_err(|e| format!("round {round}, killed {victim:?}: {e}"))?;
     }
     println!("transactions confirmed, undone, doubtful, prepared: {total:?}");
-    assert!(total[0] > 300 && total[1] > 50 && total[2] > 3 && total[3] > 5, "too little happened: {total:?}");
+    assert!(
+        total[0] > 300 && total[1] > 50 && total[2] > 3 && total[3] > 5,
+        "too little happened: {total:?}"
+    );
     // Capture goes on, with ids nobody had before.
     let mut admin = cluster.connect("postgres", "app")?;
     admin.batch_execute("INSERT INTO app.ledger VALUES (-1, -1, -1, 'after')")?;
@@ -114,12 +124,15 @@ fn load_and_kill(cluster: &Cluster, seed: u64, round: i64, victim: Victim) -> Re
 fn lost_its_server(failure: &Failure) -> bool {
     let text = failure.to_string();
     failure.downcast_ref::<postgres::Error>().is_some_and(is_disconnect)
-        || ["SqlState(E57P0", "kind: Closed", "kind: Io", "kind: Connect"].iter().any(|sign| text.contains(sign))
+        || ["SqlState(E57P0", "kind: Closed", "kind: Io", "kind: Connect"]
+            .iter()
+            .any(|sign| text.contains(sign))
 }
 
 fn kill(cluster: &Cluster, victim: Victim) -> Result<()> {
     let mut admin = cluster.connect("postgres", "app")?;
-    let writing = "SELECT pid FROM pg_stat_activity WHERE usename = 'writer' AND state <> 'idle' ORDER BY pid LIMIT 1";
+    let writing =
+        "SELECT pid FROM pg_stat_activity WHERE usename = 'writer' AND state <> 'idle' ORDER BY pid LIMIT 1";
     let processes = "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()";
     let pids = |client: &mut Client, query: &str| -> Result<Vec<i32>> {
         Ok(client.query(query, &[])?.iter().map(|row| row.get(0)).collect())
@@ -246,7 +259,8 @@ fn agree(admin: &mut Client, accounts: &[Account]) -> Result<()> {
         }
         let list = if i % 2 == 0 { &mut confirmed } else { &mut undone };
         list.push(*txn);
-        admin.batch_execute(&format!("{} PREPARED '{gid}'", if i % 2 == 0 { "COMMIT" } else { "ROLLBACK" }))?;
+        admin
+            .batch_execute(&format!("{} PREPARED '{gid}'", if i % 2 == 0 { "COMMIT" } else { "ROLLBACK" }))?;
     }
     // What is left was prepared while the server died, or belongs to the general workload.
     for gid in admin.query("SELECT gid FROM pg_prepared_xacts", &[])? {
@@ -261,7 +275,8 @@ fn agree(admin: &mut Client, accounts: &[Account]) -> Result<()> {
              FROM audit.audit_log WHERE table_name = 'ledger' AND operation = 'INSERT'",
         ),
     ] {
-        let there: std::collections::HashSet<i64> = admin.query(table, &[])?.iter().map(|row| row.get(0)).collect();
+        let there: std::collections::HashSet<i64> =
+            admin.query(table, &[])?.iter().map(|row| row.get(0)).collect();
         if let Some(lost) = confirmed.iter().find(|txn| !there.contains(txn)) {
             return Err(format!("confirmed transaction {} is not in the {what}", gid(lost)).into());
         }
@@ -269,14 +284,17 @@ fn agree(admin: &mut Client, accounts: &[Account]) -> Result<()> {
             return Err(format!("transaction {} was rolled back and is in the {what}", gid(ghost)).into());
         }
     }
-    let undone_steps: i64 = admin
-        .query_one(UNDONE_STEPS, &[])?
-        .get(0);
+    let undone_steps: i64 = admin.query_one(UNDONE_STEPS, &[])?.get(0);
     if undone_steps != 0 {
         return Err(format!("{undone_steps} log rows of changes undone by ROLLBACK TO").into());
     }
-    let differences: i64 = admin.query_one("SELECT count(*) FROM reference.differences WHERE transaction_id NOT IN (
-             SELECT transaction_id FROM audit.audit_log WHERE table_name = 'ledger')", &[])?.get(0);
+    let differences: i64 = admin
+        .query_one(
+            "SELECT count(*) FROM reference.differences WHERE transaction_id NOT IN (
+             SELECT transaction_id FROM audit.audit_log WHERE table_name = 'ledger')",
+            &[],
+        )?
+        .get(0);
     if differences != 0 {
         return Err(format!("{differences} differences from the reference").into());
     }

@@ -73,7 +73,8 @@ fn every_way_back() -> Result<()> {
     let cluster = Cluster::start(&[("fsync", "off")])?;
     let mut source = cluster.database("source")?;
     source.batch_execute(HISTORY)?;
-    for query in ["SELECT count(*) FROM audit.audit_log_past", "SELECT count(*) FROM audit.audit_log_future"] {
+    for query in ["SELECT count(*) FROM audit.audit_log_past", "SELECT count(*) FROM audit.audit_log_future"]
+    {
         assert!(source.query_one(query, &[])?.get::<_, i64>(0) > 0, "{query} finds nothing");
     }
     let expected = contents(&mut source)?;
@@ -91,7 +92,11 @@ fn every_way_back() -> Result<()> {
     let psql = ["-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", "plain.sql"];
     let ways: &[(&str, &str, &[&str])] = &[
         ("plain", "psql", &psql),
-        ("plain_single", "psql", &["-X", "-q", "-v", "ON_ERROR_STOP=1", "--single-transaction", "-f", "plain.sql"]),
+        (
+            "plain_single",
+            "psql",
+            &["-X", "-q", "-v", "ON_ERROR_STOP=1", "--single-transaction", "-f", "plain.sql"],
+        ),
         ("custom", "pg_restore", &["--exit-on-error", "custom.dump"]),
         ("custom_single", "pg_restore", &["--exit-on-error", "--single-transaction", "custom.dump"]),
         ("custom_parallel", "pg_restore", &["--exit-on-error", "-j2", "custom.dump"]),
@@ -116,8 +121,12 @@ fn every_way_back() -> Result<()> {
     let expected = contents(&mut cluster.connect("postgres", "custom_parallel")?)?;
     cluster.empty_database("again")?;
     cluster.run("pg_restore", &["-d", "again", "--exit-on-error", "again.dump"])?;
-    assert_eq!(expected, contents(&mut cluster.connect("postgres", "again")?)?, "dump of a restored database");
-    judge::server_is_content(&cluster)
+    assert_eq!(
+        expected,
+        contents(&mut cluster.connect("postgres", "again")?)?,
+        "dump of a restored database"
+    );
+    judge::server_is_content(&cluster, "source")
 }
 
 /// A new cluster gets the roles first, as with every database; CREATE EXTENSION in the dump then
@@ -145,7 +154,7 @@ fn into_a_new_cluster() -> Result<()> {
     }
     refuses(&mut target)?;
     goes_on(&mut target)?;
-    judge::server_is_content(&other)
+    judge::server_is_content(&other, "target")
 }
 
 fn contents(client: &mut Client) -> Result<Vec<(&'static str, String)>> {
@@ -179,7 +188,11 @@ fn leaves_are_free(client: &mut Client) -> Result<()> {
                          WHERE classid = 'pg_class'::regclass AND deptype = 'e' AND inhparent = 'audit.audit_log'::regclass),
                         (SELECT count(*) FROM pg_index WHERE indrelid = 'audit.audit_log'::regclass)";
     let row = client.query_one(query, &[])?;
-    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (0, 0), "leaves that are members, indexes of the parent");
+    assert_eq!(
+        (row.get::<_, i64>(0), row.get::<_, i64>(1)),
+        (0, 0),
+        "leaves that are members, indexes of the parent"
+    );
     Ok(())
 }
 

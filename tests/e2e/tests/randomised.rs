@@ -72,7 +72,7 @@ fn the_log_is_what_happened() -> Result<()> {
         .try_get(0)?;
     assert_eq!(ghosts, 0, "rows of transactions that were rolled back");
     judge::log_is_sound(&mut admin)?;
-    judge::server_is_content(&cluster)
+    judge::server_is_content(&cluster, "app")
 }
 
 /// The comparison says little about a shape of row that never occurred.

@@ -92,6 +92,8 @@ INSERT INTO items VALUES (1, 'pen', 1, 1), (2, 'ink', 1, 1);
 SELECT t.mark();
 TRUNCATE items CASCADE;
 SELECT operation, record_id, old_record, new_record FROM t.news('items');
+-- and are part of the history of each record
+SELECT operation, old_values, new_values FROM audit.record_history('items', 2) WHERE operation = 'TRUNCATE';
 -- replica mode hides nothing
 SET session_replication_role = replica;
 INSERT INTO items VALUES (3, 'cap', 1, 1);

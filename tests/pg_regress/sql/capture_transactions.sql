@@ -74,10 +74,12 @@ COMMIT;
 -- many rows of one statement: each once, in order
 INSERT INTO notes SELECT i, 'many' FROM generate_series(1000, 1999) i;
 UPDATE notes SET body = 'more' WHERE id BETWEEN 1000 AND 1999;
-SELECT operation, count(*), count(DISTINCT id) AS ids, count(DISTINCT record_id) AS records, count(DISTINCT salt) AS salts,
+SELECT operation, count(*), count(DISTINCT id) AS ids, count(DISTINCT record_id) AS records,
+    count(DISTINCT salt) AS salts,
        bool_and(in_order) AS in_order
     FROM (SELECT *, id > lag(id, 1, 0::bigint) OVER (ORDER BY logged_at, id)
-                    AND logged_at >= lag(logged_at, 1, '-infinity') OVER (ORDER BY id) AS in_order FROM t.news()) n
+                    AND logged_at >= lag(logged_at, 1, '-infinity') OVER (ORDER BY id) AS in_order
+                    FROM t.news()) n
     GROUP BY 1 ORDER BY 1;
 -- times are the clock's, not the transaction's: they grow within one
 BEGIN;

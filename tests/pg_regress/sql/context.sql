@@ -82,7 +82,8 @@ ROLLBACK;
 SELECT * FROM t.try($$SELECT audit.set_context(context => '[1]')$$);
 SELECT * FROM t.try($$SELECT audit.set_context(context => '"x"')$$);
 SELECT tried.code, key
-    FROM unnest(ARRAY['session_role', 'effective_role', 'login_identity', 'jwt_sub', 'malformed', 'imported_from',
+    FROM unnest(ARRAY['session_role', 'effective_role', 'login_identity', 'jwt_sub', 'malformed',
+    'imported_from',
                       'original_id', 'user_agent']) key,
          t.try(format('SELECT audit.set_context(context => %L)', jsonb_build_object(key, 'x'))) tried;
 SELECT * FROM t.try($$SELECT audit.set_context(context => '{"jwt_sub": "x"}')$$);

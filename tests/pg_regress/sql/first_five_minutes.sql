@@ -55,8 +55,24 @@ SELECT audit.disable_tracking('orders');
 DROP EXTENSION audit_guard;
 SELECT count(*) FROM pg_class WHERE relname LIKE 'audit\_log%';
 UPDATE packages SET status = 'received';
+-- installed again: a trigger made by hand, no month made yet, a plain role writing, and all is well
 ALTER DATABASE regress_first_five SET client_min_messages = warning;
 \c
+\set SHOW_CONTEXT never
 CREATE EXTENSION audit_guard;
+CREATE TRIGGER by_hand AFTER INSERT OR UPDATE OR DELETE ON packages FOR EACH ROW
+    EXECUTE FUNCTION audit.log_changes('tenant=community_id');
+SET ROLE regress_app;
+UPDATE packages SET status = 'lost' WHERE id = 41;
+RESET ROLE;
+SELECT operation, record_id, tenant_id, actor_role FROM audit.audit_log;
+SELECT count(*) FROM pg_inherits WHERE inhparent = 'audit.audit_log'::regclass;
+-- and once more within one session
+DROP TRIGGER by_hand ON packages;
+DROP EXTENSION audit_guard;
+CREATE EXTENSION audit_guard;
+SELECT audit.enable_tracking('packages');
+UPDATE packages SET status = 'found' WHERE id = 41;
+SELECT operation, record_id, new_values FROM audit.record_history('packages', 41);
 \c :home
 DROP DATABASE regress_first_five;

@@ -82,7 +82,7 @@ SELECT * FROM t.try($$SELECT * FROM audit.record_history('keys.k_pair', '7')$$);
 SELECT * FROM t.try($$SELECT * FROM audit.record_history('keys.k_pair', '[7]')$$);
 SELECT * FROM t.try($$SELECT * FROM audit.record_history('keys.k_pair', '[7,3,1]')$$);
 SELECT * FROM t.try($$SELECT * FROM audit.record_history('keys.k_pair', '[7,"x"]')$$);
-SELECT * FROM t.try($$SELECT * FROM audit.record_history('keys.k_pair', '[7,null]')$$);
+SELECT code FROM t.try($$SELECT * FROM audit.record_history('keys.k_pair', '[7,null]')$$);
 SELECT * FROM t.try($$SELECT * FROM audit.record_history('keys.k_pair', '{"a": 7}')$$);
 SELECT * FROM t.try($$SELECT * FROM audit.record_history('keys.k_pair', '[7,')$$);
 SELECT * FROM t.try($$SELECT * FROM audit.record_history('keys.k_none', '7')$$);

@@ -73,6 +73,15 @@ SELECT count(*) FROM audit.record_history('public.leafy', 2);
 SELECT count(*) FROM leaves;
 ROLLBACK;
 SELECT count(*) FROM leaves;
+-- a missing month is noticed, and the fix that health() names mends it
+SELECT t.hot_leaf() AS leaf \gset
+BEGIN;
+ALTER TABLE audit.audit_log DETACH PARTITION :leaf;
+SELECT code FROM t.try('INSERT INTO public.leafy VALUES (3)');
+SELECT ok FROM audit.health() WHERE check_name = 'partitions';
+SELECT replace(fix, :'leaf', '<leaf>') LIKE 'ALTER TABLE audit.audit_log ATTACH PARTITION <leaf> FOR VALUES FROM %' AS fix
+    FROM audit.health() WHERE check_name = 'partitions';
+ROLLBACK;
 -- limits
 SELECT * FROM t.try('SELECT audit.maintain_partitions(-1)');
 SELECT * FROM t.try('SELECT audit.maintain_partitions(241)');

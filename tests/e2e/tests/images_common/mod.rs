@@ -77,6 +77,8 @@ pub(crate) struct Lab {
     pub(crate) writer: Client,
     /// Last, so that it is stopped after the sessions are closed.
     pub(crate) cluster: Cluster,
+    /// Its name.
+    pub(crate) name: String,
     tables: usize,
 }
 
@@ -89,7 +91,7 @@ pub(crate) fn lab(name: &str, seed: u64) -> Result<Lab> {
     admin.batch_execute(include_str!("../../sql/image_types.sql"))?;
     let writer = cluster.connect("postgres", name)?;
     println!("{name}: seed {seed}");
-    Ok(Lab { admin, writer, cluster, tables: 0 })
+    Ok(Lab { admin, writer, cluster, name: name.to_owned(), tables: 0 })
 }
 
 /// Every type to try. xml is a matter of how the server was built; the server is asked.
@@ -197,7 +199,8 @@ pub(crate) fn check(lab: &mut Lab, known: &[String], case: &Case) -> Result<()> 
         let (name, ty) = (format!("added {i}"), known[*ty].as_str());
         let value = value(&mut rng, ty, 0);
         // A default must not be a query, which makes the big values, nor name a role.
-        let default = if value.contains("SELECT") || value.contains("regrole") { "NULL".to_owned() } else { value };
+        let default =
+            if value.contains("SELECT") || value.contains("regrole") { "NULL".to_owned() } else { value };
         run(
             &mut lab.admin,
             &format!("ALTER TABLE {table} ADD COLUMN {} {ty} DEFAULT {default}", identifier(&name)),
