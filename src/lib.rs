@@ -7,6 +7,8 @@
 mod capture;
 mod guard;
 mod pg;
+#[cfg(any(test, feature = "pg_test"))]
+mod pg_tests;
 mod settings;
 mod sql;
 

@@ -90,7 +90,8 @@ $body$;
 COMMENT ON FUNCTION audit._leaf_indexes(regclass) IS 'internal: the indexes of a leaf beside its primary key';
 
 -- Commands that make one leaf and attach it. Nothing is inherited but columns, defaults and CHECKs; the
--- parent's row trigger is cloned by ATTACH, so a leaf gets only the statement trigger, which is not.
+-- parent's row trigger is cloned by ATTACH, so a leaf gets only the statement trigger, which is not. Row
+-- security without a policy: members of pg_read_all_data and pg_write_all_data need no grant on a leaf.
 CREATE FUNCTION audit._leaf_commands(stream regclass, leaf text, bounds text) RETURNS text[]
 LANGUAGE plpgsql STABLE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -111,6 +112,7 @@ BEGIN
         format('CREATE TRIGGER immutable_statement BEFORE UPDATE OR DELETE OR TRUNCATE ON audit.%I '
                'FOR EACH STATEMENT EXECUTE FUNCTION audit.prevent_modification()', leaf),
         format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER immutable_statement', leaf),
+        format('ALTER TABLE audit.%I ENABLE ROW LEVEL SECURITY', leaf),
         format('COMMENT ON TABLE audit.%I IS %L', leaf, 'a part of ' || stream::text),
         format('ALTER TABLE %s ATTACH PARTITION audit.%I FOR VALUES %s', stream, leaf, bounds)];
 END
@@ -186,6 +188,64 @@ $body$;
 COMMENT ON FUNCTION audit._keep_future_rows(regclass, name, text, timestamp) IS
     'internal: turns a future leaf that holds rows into an ordinary leaf';
 
+-- Times that no leaf covers: a row of such a time cannot be logged. Either the leaf was dropped, or it was
+-- detached, still stands in the schema under the name that we gave it, and only has to be attached again. A
+-- gap is cut into months; one of more than twenty years, which only a wide leaf leaves behind, is not.
+CREATE FUNCTION audit._missing_leaves(stream regclass)
+RETURNS TABLE (leaf text, bounds text, ends_at timestamptz, is_edge boolean, attach text)
+LANGUAGE plpgsql STABLE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+SET datestyle = 'ISO, YMD'
+AS $body$
+DECLARE
+    literal constant text := 'YYYY-MM-DD HH24:MI:SS+00';
+    stream_name constant text := (SELECT c.relname FROM pg_class c WHERE c.oid = stream);
+    gap tstzrange;
+    starts_at timestamptz;
+    month text;
+BEGIN
+    FOR gap IN
+        SELECT u.gap
+        FROM unnest((SELECT '{(,)}'::tstzmultirange - range_agg(tstzrange(l.lower_bound, l.upper_bound))
+                     FROM audit._leaves(stream) l)) u(gap)
+    LOOP
+        starts_at := lower(gap);
+        is_edge := starts_at IS NULL OR upper(gap) IS NULL;
+        LOOP
+            IF is_edge THEN
+                leaf := stream_name || CASE WHEN starts_at IS NULL THEN '_past' ELSE '_future' END;
+                ends_at := upper(gap);
+            ELSE
+                month := stream_name || to_char(starts_at, '_YYYY_MM');
+                SELECT c.relname INTO leaf
+                FROM pg_class c
+                WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind = 'r' AND NOT c.relispartition
+                  AND c.relname ~ ('^' || month || '(_to_[0-9]{4,5}_[0-9]{2})?$')
+                ORDER BY c.relname LIMIT 1;
+                IF leaf IS NULL AND starts_at + interval '20 years' < upper(gap) THEN
+                    leaf := month || to_char(upper(gap) - interval '1 month', '"_to"_YYYY_MM');
+                END IF;
+                leaf := coalesce(leaf, month);
+                ends_at := greatest(starts_at, to_timestamp(substring(leaf FROM '_to_(.*)$'), 'YYYY_MM'));
+                ends_at := least(date_trunc('month', ends_at) + interval '1 month', upper(gap));
+            END IF;
+            bounds := format('FROM (%s) TO (%s)',
+                             coalesce(quote_literal(to_char(starts_at, literal)), 'MINVALUE'),
+                             coalesce(quote_literal(to_char(ends_at, literal)), 'MAXVALUE'));
+            attach := CASE WHEN to_regclass(format('audit.%I', leaf)) IS NOT NULL
+                           THEN format('ALTER TABLE %s ATTACH PARTITION audit.%I FOR VALUES %s;', stream,
+                                       leaf, bounds) END;
+            RETURN NEXT;
+            EXIT WHEN is_edge OR ends_at >= upper(gap);
+            starts_at := ends_at;
+        END LOOP;
+    END LOOP;
+END
+$body$;
+COMMENT ON FUNCTION audit._missing_leaves(regclass) IS
+    'internal: the leaves that are missing, with their bounds, and the command that attaches a detached one';
+
 CREATE FUNCTION audit._maintain_stream(stream regclass, time_column name, months_ahead integer)
 RETURNS SETOF text
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER
@@ -201,10 +261,11 @@ DECLARE
     past_until timestamp;
     future_from timestamp;
     has_rows boolean := false;
+    missing record;
 BEGIN
     SELECT l.lower_bound INTO future_from
     FROM audit._leaves(stream) l WHERE l.upper_bound IS NULL AND l.lower_bound IS NOT NULL;
-    IF future_from >= wanted THEN
+    IF future_from >= wanted AND NOT EXISTS (SELECT FROM audit._missing_leaves(stream)) THEN
         RETURN;
     END IF;
 
@@ -216,16 +277,22 @@ BEGIN
         RAISE EXCEPTION 'partitions of % were made after this transaction began', stream
             USING ERRCODE = 'serialization_failure', HINT = 'Repeat the transaction.';
     END IF;
+    -- Whether a leaf that somebody detached may return, nobody but them can say. Where rows of now or of
+    -- later cannot be logged without it, they are asked; else only health() goes on showing it.
+    FOR missing IN SELECT m.* FROM audit._missing_leaves(stream) m LOOP
+        IF missing.attach IS NULL AND NOT missing.is_edge THEN
+            RETURN NEXT audit._make_leaf(stream, missing.leaf, missing.bounds);
+        ELSIF missing.attach IS NOT NULL AND (missing.is_edge OR missing.ends_at > clock_timestamp()) THEN
+            RAISE EXCEPTION 'audit.% exists and is not attached to %', quote_ident(missing.leaf), stream
+                USING ERRCODE = 'object_not_in_prerequisite_state', HINT = missing.attach;
+        END IF;
+    END LOOP;
     SELECT max(l.lower_bound) FILTER (WHERE l.upper_bound IS NULL),
            coalesce(max(l.upper_bound), this_month),
            min(l.lower_bound) FILTER (WHERE NOT EXISTS (
                SELECT FROM audit._leaves(stream) edge WHERE edge.lower_bound IS NULL))
     INTO future_from, made_until, past_until
     FROM audit._leaves(stream) l;
-    IF future_from >= wanted THEN
-        RETURN;
-    END IF;
-
     IF NOT EXISTS (SELECT FROM audit._leaves(stream)) THEN
         past_until := this_month;
     END IF;
@@ -233,7 +300,9 @@ BEGIN
         RETURN NEXT audit._make_leaf(stream, stream_name || '_past',
                                      format('FROM (MINVALUE) TO (%L)', to_char(past_until, literal)));
     END IF;
-    IF future_from IS NOT NULL THEN
+    IF future_from >= wanted THEN
+        RETURN;
+    ELSIF future_from IS NOT NULL THEN
         PERFORM audit._run_with_retries(ARRAY[
             format('ALTER TABLE %s DETACH PARTITION audit.%I', stream, stream_name || '_future')]);
         EXECUTE format('SELECT EXISTS (SELECT FROM audit.%I)', stream_name || '_future') INTO has_rows;

@@ -79,7 +79,7 @@ AS $body$
 $body$;
 COMMENT ON FUNCTION audit._fit_name(text) IS 'internal: shortens a trigger name to what the server can hold';
 
-CREATE FUNCTION audit._check_exists(target regclass) RETURNS void
+CREATE FUNCTION audit._check_exists(target regclass, called text) RETURNS void
 LANGUAGE plpgsql STABLE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $body$
@@ -87,15 +87,16 @@ BEGIN
     IF target IS NULL THEN
         RAISE EXCEPTION 'target must not be null'
             USING ERRCODE = 'null_value_not_allowed',
-                  HINT = 'SELECT audit.enable_tracking(''schema_name.table_name'');';
+                  HINT = format('SELECT audit.%I(''schema_name.table_name'');', called);
     ELSIF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = target) THEN
         RAISE EXCEPTION 'relation with OID % does not exist', target::oid
             USING ERRCODE = 'undefined_table',
-                  HINT = 'SELECT audit.enable_tracking(''schema_name.table_name'');';
+                  HINT = format('SELECT audit.%I(''schema_name.table_name'');', called);
     END IF;
 END
 $body$;
-COMMENT ON FUNCTION audit._check_exists(regclass) IS 'internal: refuses null and the number of no table';
+COMMENT ON FUNCTION audit._check_exists(regclass, text) IS
+    'internal: refuses null and the number of no table; the hint repeats the call';
 
 CREATE FUNCTION audit._check_owner(target regclass) RETURNS void
 LANGUAGE plpgsql STABLE SECURITY INVOKER

@@ -172,11 +172,15 @@ DECLARE
     options_now jsonb;
     summary text;
 BEGIN
-    PERFORM audit._check_exists(target);
+    PERFORM audit._check_exists(target, 'enable_tracking');
     PERFORM audit._check_trackable(target);
     PERFORM audit._check_owner(target);
     -- What CREATE TRIGGER needs anyway; taken first, so that nobody else enables the table at the same time.
+    -- While we waited for it, the table may have got another owner, become a partition, or be gone.
     EXECUTE format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', target);
+    PERFORM audit._check_exists(target, 'enable_tracking');
+    PERFORM audit._check_trackable(target);
+    PERFORM audit._check_owner(target);
     PERFORM audit._check_options(target, exclude, mask, tenant_column, detail, log_truncated_rows, phi);
     tenant := CASE WHEN tenant_column IS NULL THEN audit._default_tenant(target, exclude || mask)
                    ELSE nullif(tenant_column::text, '') END;
@@ -237,7 +241,7 @@ DECLARE
     options_before jsonb;
     removed integer := 0;
 BEGIN
-    PERFORM audit._check_exists(target);
+    PERFORM audit._check_exists(target, 'disable_tracking');
     PERFORM audit._check_owner(target);
     tracked_as := audit._tracked_as(target);
     IF tracked_as <> target THEN

@@ -13,22 +13,94 @@ AS 'MODULE_PATHNAME', 'record_key_wrapper';
 COMMENT ON FUNCTION audit._record_key(regclass, text) IS
     'internal: a key as a user writes it, turned into the text that the log holds';
 
--- Two branches, so that each can use its own index. One plan for all calls of a session, made for leaves that
--- will be large even while they are small: a scan of a whole leaf is never right here. max_rows keeps the
--- latest rows, but they are shown in the order in which they happened.
+CREATE FUNCTION audit._span_condition(time_column name, spans tstzmultirange) RETURNS text
+LANGUAGE plpgsql STABLE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+SET datestyle = 'ISO, YMD'
+AS $body$
+DECLARE
+    span tstzrange;
+    condition text;
+BEGIN
+    FOR span IN SELECT u.span FROM unnest(spans) u(span) LOOP
+        condition := coalesce(condition || ' OR ', '')
+                     || concat_ws(' AND ', 'true',
+                                  format('%I >= ', time_column) || quote_literal(lower(span)),
+                                  format('%I < ', time_column) || quote_literal(upper(span)));
+    END LOOP;
+    RETURN '(' || condition || ')';
+END
+$body$;
+COMMENT ON FUNCTION audit._span_condition(name, tstzmultirange) IS
+    'internal: spans of time as a condition in SQL; null when there are none';
+
+-- Planning opens every leaf and all its indexes, and most leaves are months to come: so a query names the
+-- spans of time in which rows lie at all, and the planner leaves the other leaves out unopened. Whether a
+-- leaf has rows is read from its size (a reader may ask for that, and for nothing else of a leaf), never from
+-- its name or from the clock. What cannot be judged, such as a foreign table, counts as filled. column_spans
+-- covers leaves that may hold a value in sparse_column: a btree on it that holds nothing is one page long.
+CREATE FUNCTION audit._filled_spans(
+    stream regclass, time_column name, sparse_column name, OUT spans text, OUT column_spans text)
+LANGUAGE plpgsql STABLE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+SET datestyle = 'ISO, YMD'
+AS $body$
+DECLARE
+    page constant bigint := current_setting('block_size');
+    not_null constant text := '(' || quote_ident(sparse_column) || ' IS NOT NULL)';
+    filled tstzmultirange;
+    column_filled tstzmultirange;
+BEGIN
+    -- CASE, because nothing else decides what is looked at first: most leaves need no second look.
+    SELECT range_agg(leaf.span),
+           range_agg(leaf.span) FILTER (WHERE leaf.relkind <> 'r' OR NOT EXISTS (
+               SELECT FROM pg_index i
+               WHERE i.indrelid = leaf.oid
+                 AND CASE WHEN NOT (i.indisvalid AND i.indisready) THEN false
+                          WHEN (SELECT a.attname FROM pg_attribute a
+                                WHERE a.attrelid = i.indrelid AND a.attnum = i.indkey[0])
+                               IS DISTINCT FROM sparse_column THEN false
+                          WHEN i.indpred IS NOT NULL AND pg_get_expr(i.indpred, i.indrelid) <> not_null
+                          THEN false
+                          WHEN (SELECT x.relam FROM pg_class x WHERE x.oid = i.indexrelid)
+                               <> (SELECT m.oid FROM pg_am m WHERE m.amname = 'btree') THEN false
+                          ELSE pg_relation_size(i.indexrelid) <= page END))
+    INTO filled, column_filled
+    FROM (SELECT f.oid, f.relkind,
+                 tstzrange(substring(b.bound FROM $re$ FROM \('([^']+)'\)$re$)::timestamptz,
+                           substring(b.bound FROM $re$ TO \('([^']+)'\)$$re$)::timestamptz) AS span
+          FROM (SELECT c.oid, c.relkind, c.relpartbound
+                FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
+                WHERE h.inhparent = stream
+                  AND CASE WHEN c.relkind = 'r' THEN pg_relation_size(c.oid) > 0 ELSE true END
+                OFFSET 0) f
+          CROSS JOIN LATERAL pg_get_expr(f.relpartbound, f.oid) b(bound)) leaf;
+    spans := audit._span_condition(time_column, filled);
+    column_spans := audit._span_condition(time_column, column_filled);
+END
+$body$;
+COMMENT ON FUNCTION audit._filled_spans(regclass, name, name) IS
+    'internal: conditions that leave out partitions without rows, and those without a value in one column';
+
+-- Two branches, so that each can use its own index; the second only where a key was ever changed. Planned for
+-- each call, but only over leaves that have rows. A scan of a whole leaf is never right here, even while it
+-- is small, and the bitmap that its index on time offers is one. max_rows keeps the latest rows, but they
+-- are shown in the order in which they happened.
 CREATE FUNCTION audit.record_history(target regclass, record_id text, max_rows integer DEFAULT NULL)
 RETURNS SETOF audit.changes
 LANGUAGE plpgsql STABLE SECURITY INVOKER PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
-SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off
+SET enable_bitmapscan = off
 SET jit = off
 AS $body$
 DECLARE
     tracked_as regclass;
     schema_wanted text;
     table_wanted text;
-    key_wanted text;
+    filled record;
 BEGIN
     IF target IS NULL OR record_id IS NULL THEN
         RAISE EXCEPTION 'target and record_id must not be null'
@@ -50,30 +122,34 @@ BEGIN
     END IF;
 
     IF tracked_as IS NOT NULL OR audit._key_columns(target) <> '{}' THEN
-        key_wanted := audit._record_key(coalesce(tracked_as, target), record_id);
-        RETURN QUERY
-            SELECT r.id, r.logged_at, r.operation, r.table_schema, r.table_name, r.record_id,
-                   r.changed_fields,
-                   CASE WHEN r.operation = 'UPDATE' AND r.changed_fields IS NOT NULL
-                        THEN (SELECT jsonb_object_agg(f.name, r.old_record -> f.name)
-                              FROM unnest(r.changed_fields) f(name) WHERE r.old_record ? f.name)
-                        ELSE r.old_record END,
-                   CASE WHEN r.operation = 'UPDATE' AND r.changed_fields IS NOT NULL
-                        THEN (SELECT jsonb_object_agg(f.name, r.new_record -> f.name)
-                              FROM unnest(r.changed_fields) f(name) WHERE r.new_record ? f.name)
-                        ELSE r.new_record END,
-                   r.actor_id, r.actor_source, r.login_role, r.actor_role, r.tenant_id, r.session_id,
-                   r.client_ip, r.application_name, r.transaction_id, r.context
-            FROM (SELECT l.* FROM audit.audit_log l
-                  WHERE l.record_id = key_wanted AND l.table_name = table_wanted
-                    AND l.table_schema = schema_wanted
-                  UNION ALL
-                  SELECT l.* FROM audit.audit_log l
-                  WHERE l.old_record_id = key_wanted AND l.table_name = table_wanted
-                    AND l.table_schema = schema_wanted AND l.record_id IS DISTINCT FROM key_wanted
-                  ORDER BY logged_at DESC, id DESC
-                  LIMIT max_rows) r
-            ORDER BY r.logged_at, r.id;
+        record_id := audit._record_key(coalesce(tracked_as, target), record_id);
+        filled := audit._filled_spans('audit.audit_log', 'logged_at', 'old_record_id');
+        RETURN QUERY EXECUTE
+            'SELECT r.id, r.logged_at, r.operation, r.table_schema, r.table_name, r.record_id,
+                    r.changed_fields,
+                    CASE WHEN r.operation = ''UPDATE'' AND r.changed_fields IS NOT NULL
+                         THEN (SELECT jsonb_object_agg(f.name, r.old_record -> f.name)
+                               FROM unnest(r.changed_fields) f(name) WHERE r.old_record ? f.name)
+                         ELSE r.old_record END,
+                    CASE WHEN r.operation = ''UPDATE'' AND r.changed_fields IS NOT NULL
+                         THEN (SELECT jsonb_object_agg(f.name, r.new_record -> f.name)
+                               FROM unnest(r.changed_fields) f(name) WHERE r.new_record ? f.name)
+                         ELSE r.new_record END,
+                    r.actor_id, r.actor_source, r.login_role, r.actor_role, r.tenant_id, r.session_id,
+                    r.client_ip, r.application_name, r.transaction_id, r.context
+             FROM (SELECT l.* FROM audit.audit_log l
+                   WHERE l.record_id = $1 AND l.table_name = $2 AND l.table_schema = $3 AND '
+            || coalesce(filled.spans, 'false')
+            || coalesce('
+                   UNION ALL
+                   SELECT l.* FROM audit.audit_log l
+                   WHERE l.old_record_id = $1 AND l.table_name = $2 AND l.table_schema = $3
+                     AND l.record_id IS DISTINCT FROM $1 AND ' || filled.column_spans, '')
+            || '
+                   ORDER BY logged_at DESC, id DESC
+                   LIMIT $4) r
+             ORDER BY r.logged_at, r.id'
+            USING record_id, table_wanted, schema_wanted, max_rows;
         IF FOUND OR max_rows = 0 THEN
             RETURN;
         END IF;
@@ -104,10 +180,19 @@ $body$;
 COMMENT ON FUNCTION audit.record_history(regclass, anyelement, integer) IS 'the same for a key of any type';
 
 CREATE FUNCTION audit.transaction_changes(transaction_id bigint) RETURNS SETOF audit.changes
-LANGUAGE sql STABLE SECURITY INVOKER PARALLEL RESTRICTED
+LANGUAGE plpgsql STABLE SECURITY INVOKER PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET jit = off
 AS $body$
-    SELECT c.* FROM audit.changes c WHERE c.transaction_id = transaction_changes.transaction_id ORDER BY c.id
+BEGIN
+    RETURN QUERY EXECUTE
+        'SELECT c.* FROM audit.changes c WHERE c.transaction_id = $1 AND '
+        || coalesce((audit._filled_spans('audit.audit_log', 'logged_at', NULL)).spans, 'false')
+        || ' ORDER BY c.id'
+        USING transaction_id;
+END
 $body$;
 COMMENT ON FUNCTION audit.transaction_changes(bigint) IS
     'everything one transaction changed, in the order of the changes';

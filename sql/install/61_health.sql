@@ -17,6 +17,7 @@ DECLARE
     future_from timestamptz;
     months_left integer;
     foreign_leaves text[];
+    missing_leaves text;
     has_rows boolean := false;
     result audit.health_item;
 BEGIN
@@ -41,12 +42,19 @@ BEGIN
         RETURN result;
     END IF;
 
-    SELECT l.leaf, l.lower_bound INTO future_leaf, future_from
-    FROM audit._leaves(stream) l WHERE l.upper_bound IS NULL;
-    IF future_leaf IS NULL THEN
-        result.detail := format('%s: no partition for the time after the last month', stream);
+    -- Those that still stand are attached first; the rest is made then.
+    SELECT string_agg(format('audit.%I', m.leaf), ', '),
+           coalesce(string_agg(m.attach, ' '), result.fix)
+    INTO missing_leaves, result.fix
+    FROM audit._missing_leaves(stream) m;
+    IF missing_leaves IS NOT NULL THEN
+        result.detail := format('%s: changes of some times cannot be logged, missing: %s', stream,
+                                missing_leaves);
         RETURN result;
     END IF;
+
+    SELECT l.leaf, l.lower_bound INTO future_leaf, future_from
+    FROM audit._leaves(stream) l WHERE l.upper_bound IS NULL;
     EXECUTE format('SELECT EXISTS (SELECT FROM %s)', future_leaf) INTO has_rows;
     months_left := (SELECT extract(year FROM a.gap) * 12 + extract(month FROM a.gap)
                     FROM age(future_from AT TIME ZONE 'UTC',

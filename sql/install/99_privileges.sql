@@ -87,14 +87,16 @@ GRANT EXECUTE ON FUNCTION
     audit.record_history(regclass, text, integer), audit.record_history(regclass, anyelement, integer),
     audit.transaction_changes(bigint),
     audit._record_key(regclass, text), audit._tracked_as(regclass), audit._own_triggers(regclass),
-    audit._key_columns(regclass), audit._tracking_state(oid)
+    audit._key_columns(regclass), audit._tracking_state(oid),
+    audit._filled_spans(regclass, name, name), audit._span_condition(name, tstzmultirange)
     TO audit_reader;
 
 GRANT SELECT ON audit.tracked_tables TO audit_admin;
 GRANT EXECUTE ON FUNCTION
     audit.enable_tracking(regclass, text[], text[], name, text, boolean, boolean),
     audit.disable_tracking(regclass, text), audit.maintain_partitions(integer),
-    audit._record_event(text, text, text, jsonb), audit._check_exists(regclass), audit._check_owner(regclass),
+    audit._record_event(text, text, text, jsonb), audit._check_exists(regclass, text),
+    audit._check_owner(regclass),
     audit._check_trackable(regclass), audit._check_columns(regclass, text, text[]),
     audit._check_options(regclass, text[], text[], name, text, boolean, boolean),
     audit._clear_the_way(regclass, name[], name[]), audit._default_tenant(regclass, text[]),
@@ -104,15 +106,18 @@ GRANT EXECUTE ON FUNCTION
     audit._trigger_arguments(regclass, text[], text[], text, text, boolean, boolean)
     TO audit_admin;
 
--- A script of an extension runs with notices switched off; these two are for the person who installs.
+-- A script of an extension runs with client_min_messages raised to warning; these two are for the person who
+-- installs. What that person set for the session alone cannot be told from what the script runs with, unless
+-- it is higher than that.
 DO $notices$
 DECLARE
     supabase boolean := to_regrole('anon') IS NOT NULL AND to_regrole('authenticated') IS NOT NULL
                         AND to_regrole('service_role') IS NOT NULL
                         AND to_regprocedure('auth.uid()') IS NOT NULL;
 BEGIN
-    IF (SELECT s.reset_val FROM pg_settings s WHERE s.name = 'client_min_messages')
-       NOT IN ('warning', 'error') THEN
+    IF NOT EXISTS (SELECT FROM pg_settings s
+                   WHERE s.name = 'client_min_messages'
+                     AND (s.setting = 'error' OR s.reset_val IN ('warning', 'error'))) THEN
         PERFORM set_config('client_min_messages', 'notice', true);
     END IF;
     IF supabase THEN

@@ -127,7 +127,11 @@ fn build(call: &TriggerCall) -> Plan {
     if let Some(reason) = unreadable.or(lost) {
         warn_once(tracked, &name, &reason);
     }
-    let key_attnums = call.key_columns();
+    // A key made later of a hidden column must not show it: such a table has no key.
+    let mut key_attnums = call.key_columns();
+    if key_attnums.iter().any(|attnum| hidden.excluded.contains(attnum) || hidden.masked.contains(attnum)) {
+        key_attnums.clear();
+    }
     let key: Vec<KeyColumn> =
         key_attnums.iter().filter_map(|attnum| read_column(&columns, *attnum, &memory)).collect();
     let tenant = hidden.tenant.and_then(|attnum| read_column(&columns, attnum, &memory));

@@ -1,6 +1,6 @@
 //! `audit._tracking_state()`: the options of a tracking trigger, as today's columns have them.
 
-use crate::pg::{encoding, session};
+use crate::pg::{encoding, relation, session};
 use audit_guard_core::options::{LiveColumn, TrackingOptions, resolve, resolve_one};
 use pgrx::prelude::*;
 use serde_json::json;
@@ -9,10 +9,10 @@ use serde_json::json;
 #[pg_extern(sql = false, stable)]
 fn tracking_state(trigger_id: pg_sys::Oid) -> Result<Option<Vec<u8>>, spi::Error> {
     let Some((table, arguments)) = trigger(trigger_id)? else { return Ok(None) };
-    let columns = columns(table)?;
+    let Some((_, columns)) = relation::describe(table) else { return Ok(None) };
     let live: Vec<LiveColumn<'_>> = columns
         .iter()
-        .map(|(attnum, name, dropped)| LiveColumn { attnum: *attnum, name, dropped: *dropped })
+        .map(|column| LiveColumn { attnum: column.attnum, name: &column.name, dropped: column.dropped })
         .collect();
     let arguments: Vec<String> = arguments.split(|&byte| byte == 0).map(encoding::to_utf8).collect();
     // The arguments are each ended by a zero byte, so the last piece is empty.
@@ -35,7 +35,10 @@ fn tracking_state(trigger_id: pg_sys::Oid) -> Result<Option<Vec<u8>>, spi::Error
         "detail": options.detail.as_str(),
         "log_truncated_rows": options.log_truncated_rows,
         "phi": options.phi,
-        "degraded": !readable || !exclude.unresolved.is_empty() || !mask.unresolved.is_empty(),
+        "degraded": !readable
+            || !exclude.unresolved.is_empty()
+            || !mask.unresolved.is_empty()
+            || relation::key_of(table).iter().any(|part| exclude.attnums.contains(part) || mask.attnums.contains(part)),
     });
     Ok(Some(session::jsonb(&state.to_string()).payload().to_vec()))
 }
@@ -54,26 +57,5 @@ fn trigger(trigger_id: pg_sys::Oid) -> Result<Option<(pg_sys::Oid, Vec<u8>)>, sp
         let table = row.get::<pg_sys::Oid>(1)?;
         let arguments = row.get::<Vec<u8>>(2)?.unwrap_or_default();
         Ok(table.map(|table| (table, arguments)))
-    })
-}
-
-fn columns(table: pg_sys::Oid) -> Result<Vec<(i16, String, bool)>, spi::Error> {
-    Spi::connect(|client| {
-        let rows = client.select(
-            "SELECT attnum, pg_catalog.convert_to(attname::pg_catalog.text, 'UTF8'), attisdropped FROM pg_catalog.pg_attribute
-             WHERE attrelid OPERATOR(pg_catalog.=) $1 AND attnum OPERATOR(pg_catalog.>) 0
-             ORDER BY attnum",
-            None,
-            &[table.into()],
-        )?;
-        let mut columns = Vec::new();
-        for row in rows {
-            if let (Some(attnum), Some(name), Some(dropped)) =
-                (row.get::<i16>(1)?, row.get::<Vec<u8>>(2)?, row.get::<bool>(3)?)
-            {
-                columns.push((attnum, String::from_utf8_lossy(&name).into_owned(), dropped));
-            }
-        }
-        Ok(columns)
     })
 }

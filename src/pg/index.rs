@@ -29,7 +29,8 @@ impl Index {
         // SAFETY: the relation is open; BuildIndexInfo allocates in the context that outlives the description.
         unsafe {
             if !(*(*relation).rd_index).indisready {
-                pg_sys::index_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+                let lock = pg_sys::NoLock as pg_sys::LOCKMODE;
+                as_top_transaction(|| pg_sys::index_close(relation, lock));
                 return None;
             }
             let info = memory.run(|| pg_sys::BuildIndexInfo(relation));

@@ -5,6 +5,7 @@
 //! row carries the subtransaction that made the change, and lives or dies with it. Constraints are not checked
 //! here: the fields obey them by construction, and a test compares.
 
+use super::events::{self, Stale};
 use super::index::Index;
 use super::leaf::{self, FIELDS, Field, Leaf};
 use super::memory::{Memory, as_top_transaction};
@@ -53,6 +54,9 @@ struct Target {
     relation: Option<pg_sys::Relation>,
     sources: Vec<Option<Field>>,
     indexes: Vec<Index>,
+    /// Raised when one of the leaf's indexes changes: an index that is being built concurrently becomes ready
+    /// for inserts without a word about the leaf itself.
+    indexes_stale: Stale,
     /// Holds the index descriptions.
     memory: Memory,
     /// Whether columns and indexes were read completely.
@@ -114,7 +118,7 @@ fn is_ready(slot: &mut Option<Target>, time: i64) -> bool {
     let Some(target) = slot else { return false };
     // The lock may have waited for somebody who changed or dropped the leaf: look again after it.
     let is_open = target.is_current(time) && (target.relation.is_some() || target.open());
-    if !is_open || target.leaf.stale.get() {
+    if !is_open || target.is_stale() {
         target.close();
         *slot = None;
         return false;
@@ -147,6 +151,7 @@ impl Target {
             relation: None,
             sources: Vec::new(),
             indexes: Vec::new(),
+            indexes_stale: Stale::default(),
             memory: Memory::new(c"audit_guard leaf"),
             described: false,
             values: Vec::new(),
@@ -157,7 +162,12 @@ impl Target {
     #[inline]
     fn is_current(&self, time: i64) -> bool {
         let (first, end) = self.leaf.bounds;
-        !self.leaf.stale.get() && first <= time && (time < end || end == i64::MAX)
+        !self.is_stale() && first <= time && (time < end || end == i64::MAX)
+    }
+
+    #[inline]
+    fn is_stale(&self) -> bool {
+        self.leaf.stale.get() || self.indexes_stale.get()
     }
 
     /// Opens the heap; false when the leaf is gone.
@@ -179,12 +189,14 @@ impl Target {
         self.nulls = vec![true; self.sources.len()];
         // SAFETY: the list belongs to this call.
         unsafe {
-            let indexes = pg_sys::RelationGetIndexList(relation);
-            for position in 0..indexes.as_ref().map_or(0, |list| list.length) {
-                let oid = names::list_oid(indexes, position);
+            let list = pg_sys::RelationGetIndexList(relation);
+            let count = list.as_ref().map_or(0, |list| list.length);
+            let oids: Vec<_> = (0..count).map(|position| names::list_oid(list, position)).collect();
+            pg_sys::list_free(list);
+            self.indexes_stale = events::watch(oids.clone());
+            for oid in oids {
                 self.indexes.extend(Index::describe(oid, &self.memory));
             }
-            pg_sys::list_free(indexes);
         }
         self.described = true;
     }

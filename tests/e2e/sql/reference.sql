@@ -29,7 +29,8 @@ CREATE TABLE reference.tracked (
     exclude text[] NOT NULL,
     mask text[] NOT NULL,
     tenant text,
-    detail text NOT NULL
+    detail text NOT NULL,
+    truncated_rows boolean NOT NULL
 );
 
 -- Only the named fields of an image.
@@ -133,9 +134,22 @@ BEGIN
     RETURN NULL;
 END $$;
 
+-- A row that TRUNCATE takes away is written like a deleted one, under the name of the operation.
 CREATE FUNCTION reference.log_truncate() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp AS $$
+SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET DateStyle = 'ISO' SET IntervalStyle = 'postgres'
+SET bytea_output = 'hex' SET extra_float_digits = 1 SET lc_monetary = 'C' AS $$
+DECLARE
+    opt reference.tracked;
+    gone jsonb;
 BEGIN
+    SELECT * INTO STRICT opt FROM reference.tracked WHERE relid = TG_ARGV[0]::oid;
+    IF opt.truncated_rows THEN
+        FOR gone IN EXECUTE format('SELECT to_jsonb(t) FROM %s AS t', TG_ARGV[0]::oid::regclass) LOOP
+            gone := reference.shown(gone, opt.exclude, opt.mask);
+            PERFORM reference.write(TG_ARGV[0]::oid, 'TRUNCATE', reference.key_of(gone, reference.key_columns(TG_RELID)),
+                NULL, gone, NULL, NULL, gone ->> opt.tenant);
+        END LOOP;
+    END IF;
     PERFORM reference.write(TG_ARGV[0]::oid, 'TRUNCATE', NULL, NULL, NULL, NULL, NULL, NULL);
     RETURN NULL;
 END $$;
@@ -144,15 +158,15 @@ END $$;
 -- extension's names plus a tilde, so that they fire right behind them.
 CREATE FUNCTION reference.track(
     target regclass, exclude text[] DEFAULT '{}', mask text[] DEFAULT '{}', tenant text DEFAULT NULL,
-    detail text DEFAULT 'full'
+    detail text DEFAULT 'full', truncated_rows boolean DEFAULT false
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     ours record;
     twin text;
 BEGIN
     PERFORM audit.enable_tracking(target, exclude => exclude, mask => mask, tenant_column => coalesce(tenant, ''),
-                                  detail => detail);
-    INSERT INTO reference.tracked VALUES (target, exclude, mask, tenant, detail);
+                                  detail => detail, log_truncated_rows => truncated_rows);
+    INSERT INTO reference.tracked VALUES (target, exclude, mask, tenant, detail, truncated_rows);
     FOR ours IN
         SELECT tgname, tgtype & 32 <> 0 AS truncates FROM pg_trigger
         WHERE tgrelid = target AND tgfoid = 'audit.log_changes'::regproc

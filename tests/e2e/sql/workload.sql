@@ -6,6 +6,7 @@
 CREATE ROLE writer LOGIN;
 CREATE ROLE clerk NOLOGIN;
 GRANT clerk TO writer;
+GRANT pg_read_server_files TO writer, clerk;
 GRANT SET ON PARAMETER session_replication_role TO writer, clerk;
 CREATE SCHEMA app;
 CREATE SCHEMA "Sales Dept";
@@ -101,11 +102,11 @@ CREATE CONSTRAINT TRIGGER closing AFTER INSERT ON app.parent DEFERRABLE INITIALL
 GRANT USAGE ON SCHEMA app, "Sales Dept" TO writer, clerk;
 GRANT ALL ON ALL TABLES IN SCHEMA app, "Sales Dept" TO writer, clerk;
 
-SELECT reference.track('app.people', '{last_seen}', '{secret}', 'community_id');
+SELECT reference.track('app.people', '{last_seen}', '{secret}', 'community_id', truncated_rows => true);
 SELECT reference.track(c.oid, detail => 'delta') FROM pg_class AS c WHERE relname LIKE 'Order "Lines"%' AND relkind = 'r';
 SELECT reference.track('app.docs', mask => '{meta}', detail => 'changed');
-SELECT reference.track('app.events');
-SELECT reference.track('app.ident', detail => 'changed');
+SELECT reference.track('app.events', truncated_rows => true);
+SELECT reference.track('app.ident', detail => 'changed', truncated_rows => true);
 SELECT reference.track('app.stamped', detail => 'delta');
 SELECT reference.track('app.stock', '{note}', '{hidden}', 'region', 'delta');
 SELECT reference.track('app.parent');

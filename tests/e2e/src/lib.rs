@@ -9,6 +9,7 @@ pub mod judge;
 pub mod replay;
 pub mod session;
 pub mod statements;
+pub mod steps;
 pub mod tables;
 pub mod values;
 pub mod workload;

@@ -76,10 +76,11 @@ fn step(contents: &mut Contents, row: &Row) -> Result<()> {
     match (operation.as_str(), old, new) {
         ("TRUNCATE", None, None) => *contents = Contents::default(),
         ("INSERT", None, Some(new)) => put(contents, name, new)?,
-        ("DELETE", Some(old), None) => {
+        // TRUNCATE may tell the rows it took away, before the one that says that all are gone.
+        ("DELETE" | "TRUNCATE", Some(old), None) => {
             let was = take(contents, name, &old)?;
             if was != old {
-                return Err(format!("deleted {old:.900?}\nbut it was {was:.900?}").into());
+                return Err(format!("{operation} of {old:.900?}\nbut it was {was:.900?}").into());
             }
         }
         ("UPDATE", Some(old), Some(new)) => {

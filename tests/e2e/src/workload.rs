@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use postgres::Client;
 use postgres::error::SqlState;
-use postgres::{Client, SimpleQueryMessage};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
-use crate::{Failure, Result};
 use crate::cluster::Cluster;
 use crate::session::unsettle;
 use crate::statements::{Kind, statement};
 use crate::tables::Table;
 use crate::values::quoted;
+use crate::{Failure, Result};
 
 /// Errors that random writers run into by themselves; any other one fails the test.
 pub const EXPECTED: &[&str] =
@@ -143,6 +143,11 @@ impl<'a> Writer<'a> {
                 }
                 _ => {
                     let (kind, sql) = statement(&mut self.rng, self.tables);
+                    // TRUNCATE takes rows away that such a transaction cannot see: what it tells about
+                    // them has a test of its own, the reference sees no more than the transaction.
+                    if kind == Kind::Truncate && level != "READ COMMITTED" {
+                        continue;
+                    }
                     self.attempt(kind, &sql)?
                 }
             };
@@ -152,7 +157,12 @@ impl<'a> Writer<'a> {
                         let name = *name;
                         self.attempt(Kind::RollbackTo, &format!("ROLLBACK TO s{name}"))?;
                     }
-                    None => return self.client.batch_execute("ROLLBACK").map_err(|e| self.failure("ROLLBACK", &e)),
+                    None => {
+                        return self
+                            .client
+                            .batch_execute("ROLLBACK")
+                            .map_err(|e| self.failure("ROLLBACK", &e));
+                    }
                 }
             }
         }
@@ -245,29 +255,16 @@ impl<'a> Writer<'a> {
         format!("writer {}: {sql:.3000}\n{error:?}", self.number).into()
     }
 
-    /// `sql` is target, columns and query: another session prints the values, this one copies them in.
+    /// `sql` is target, columns and query: another session puts the values into a file of the server,
+    /// this one copies them in.
     fn copy(&mut self, sql: &str) -> std::result::Result<(), postgres::Error> {
-        let mut parts = sql.splitn(3, '\u{1}');
-        let (target, columns, query) = (parts.next(), parts.next(), parts.next());
-        let (target, columns, query) =
-            (target.unwrap_or_default(), columns.unwrap_or_default(), query.unwrap_or_default());
-        let mut data = String::new();
-        for message in self.helper.simple_query(query)? {
-            if let SimpleQueryMessage::Row(row) = message {
-                let fields = (0..row.len()).map(|i| match row.get(i) {
-                    Some(text) => format!("\"{}\"", text.replace('"', "\"\"")),
-                    None => String::new(),
-                });
-                data.push_str(&fields.collect::<Vec<_>>().join(","));
-                data.push('\n');
-            }
-        }
-        let copy = format!("COPY {target} ({columns}) FROM STDIN WITH (FORMAT csv)");
-        let mut sink = self.client.copy_in(&copy)?;
-        // The sink buffers in memory; what the server objects to comes back from finish.
-        let sent = std::io::Write::write_all(&mut sink, data.as_bytes());
-        let finished = sink.finish().map(drop);
-        if finished.is_ok() && sent.is_err() { self.client.batch_execute("SELECT 1/0") } else { finished }
+        let mut parts = sql.splitn(3, '\u{1}').map(str::to_owned);
+        let mut part = || parts.next().unwrap_or_default();
+        let (target, columns, query) = (part(), part(), part());
+        let file = self.cluster.dir().join(format!("copy.{}", self.number));
+        let file = quoted(&file.to_string_lossy());
+        self.helper.batch_execute(&format!("COPY ({query}) TO {file}"))?;
+        self.client.batch_execute(&format!("COPY {target} ({columns}) FROM {file}"))
     }
 }
 

@@ -103,7 +103,8 @@ fn names_of_objects() -> Result<()> {
     Ok(())
 }
 
-const WRITE_BEYOND_ASCII: &str = r#"DO $do$ BEGIN
+/// Without messages: the server refuses to send this client a name that is no text in UTF-8.
+const WRITE_BEYOND_ASCII: &str = r#"SET client_min_messages = error; DO $do$ BEGIN
     EXECUTE format('CREATE TABLE %I (%I text PRIMARY KEY, %I text, j jsonb)', 't' || c(), 'k' || c(), 'v' || c());
     PERFORM audit.enable_tracking(format('%I', 't' || c())::regclass, detail => 'delta');
     EXECUTE format('INSERT INTO %I VALUES (%L, %L, %L)', 't' || c(), c() || 1, c() || '"', to_jsonb(c()));

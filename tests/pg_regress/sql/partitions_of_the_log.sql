@@ -79,7 +79,8 @@ BEGIN;
 ALTER TABLE audit.audit_log DETACH PARTITION :leaf;
 SELECT code FROM t.try('INSERT INTO public.leafy VALUES (3)');
 SELECT ok FROM audit.health() WHERE check_name = 'partitions';
-SELECT replace(fix, :'leaf', '<leaf>') LIKE 'ALTER TABLE audit.audit_log ATTACH PARTITION <leaf> FOR VALUES FROM %' AS fix
+SELECT replace(fix, :'leaf', '<leaf>') LIKE
+       'ALTER TABLE audit.audit_log ATTACH PARTITION <leaf> FOR VALUES FROM %' AS fix
     FROM audit.health() WHERE check_name = 'partitions';
 ROLLBACK;
 -- limits

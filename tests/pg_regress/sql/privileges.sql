@@ -107,6 +107,20 @@ GRANT SELECT ON audit.audit_log TO regress_app;
 SET LOCAL ROLE regress_app;
 SELECT count(*) FROM audit.audit_log;
 ROLLBACK;
+-- nor do the roles that may read or write all tables, be it through a leaf
+BEGIN;
+GRANT pg_read_all_data, pg_write_all_data TO regress_app;
+SET LOCAL ROLE regress_app;
+SELECT t.hot_leaf() AS leaf \gset
+SELECT count(*) FROM audit.audit_log;
+SELECT count(*) FROM :leaf;
+SELECT code FROM t.try($$INSERT INTO audit.audit_log
+    (transaction_id, operation, table_schema, table_name, actor_role, login_role, new_record)
+    VALUES (1, 'INSERT', 'priv', 'orders', 'eve', 'eve', '{}')$$);
+SELECT code FROM t.try(format($$INSERT INTO %s
+    (transaction_id, operation, table_schema, table_name, actor_role, login_role, new_record)
+    VALUES (1, 'INSERT', 'priv', 'orders', 'eve', 'eve', '{}')$$, :'leaf'));
+ROLLBACK;
 -- the members of a group that owns the table may track it too
 BEGIN;
 CREATE ROLE regress_group;

@@ -41,7 +41,7 @@ COMMIT;
 SELECT actor_id, actor_source, login_role, tenant_id, new_values, context - 'login_identity' AS context
     FROM audit.changes
     WHERE table_schema = 'who' ORDER BY logged_at, id;
-SELECT new_values ->> 'status' AS status FROM audit.changes 
+SELECT new_values ->> 'status' AS status FROM audit.changes
     WHERE actor_id = '4711' AND table_schema = 'who' ORDER BY id;
 \c - :me
 SET client_min_messages = warning;

@@ -1,0 +1,130 @@
+"""What recording costs: pgbench's TPC-B with and without it, in turns, on the same server."""
+import os, re, time
+from pathlib import Path
+from psql import fail, pgbench, psql, read
+
+ROUNDS, SECONDS, CLIENTS, SCALE = 3, 4, 4, 5
+TABLES = ("pgbench_accounts", "pgbench_branches", "pgbench_tellers", "pgbench_history")
+# The gateway's role with a person's claims, as in the app, so that these columns are filled and paid for.
+# No waiting for the disk: beside that waiting the same work would look cheaper.
+SESSION = ("-c search_path={schema} -c role=authenticated -c synchronous_commit=off"
+           ' -c request.jwt.claims={{"sub":"a0000000-0000-4000-8000-000000000001","role":"authenticated",'
+           '"session_id":"5e551000-0000-4000-8000-000000000001","app_metadata":{{"tenant_id":"lindenhof"}}}}')
+
+LOG_BYTES = """SELECT sum(pg_total_relation_size(inhrelid))
+FROM pg_inherits WHERE inhparent = 'audit.audit_log'::regclass;"""
+LOG_ROWS = "SELECT count(*) FROM audit.audit_log WHERE table_schema = 'bank_recorded';"
+# Each transaction inserts one row into history and changes three others, unless it happens to add 0 to them.
+CHANGES = """SELECT count(*) + 3 * count(*) FILTER (WHERE delta <> 0)
+FROM bank_recorded.pgbench_history;"""
+
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+def process(pid):
+    """Parent, and CPU ticks: user, system, and both of the children that ended."""
+    # The program's name stands in brackets before them and may hold blanks.
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return int(fields[1]), [int(ticks) for ticks in fields[11:15]]
+
+
+def server_cpu(postmaster):
+    """CPU seconds used so far by the whole server: its processes, and those that ended."""
+    time.sleep(0.3)                     # let the last sessions end
+    while True:
+        ticks = sum(process(postmaster)[1])
+        try:
+            for pid in (entry.name for entry in Path("/proc").iterdir() if entry.name.isdigit()):
+                parent, used = process(pid)
+                if parent == postmaster:
+                    ticks += sum(used[:2])
+            return ticks / TICKS_PER_SECOND
+        except OSError:                 # a process ended meanwhile, and may be counted twice
+            time.sleep(0.05)
+
+
+def prepare(schema, recorded):
+    psql(f"CREATE SCHEMA {schema}")
+    pgbench("-i", "-q", "-s", SCALE, options=f"-c search_path={schema}")
+    psql(f"GRANT USAGE ON SCHEMA {schema} TO authenticated;"
+         f"GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO authenticated")
+    if recorded:
+        for table in TABLES:
+            psql(f"SELECT audit.enable_tracking('{schema}.{table}')")
+    psql(f"VACUUM ANALYZE {', '.join(f'{schema}.{table}' for table in TABLES)}")
+
+
+class Side:
+    """One of the two that are compared, and what its rounds add up to."""
+
+    def __init__(self, schema):
+        self.schema = schema
+        self.transactions, self.cpu, self.tps = 0, 0.0, []
+
+    def run(self, seconds):
+        return pgbench("-c", CLIENTS, "-j", 2, "-T", seconds, "-M", "prepared", user="authenticator",
+                       options=SESSION.format(schema=self.schema))
+
+    def round(self, postmaster):
+        before = server_cpu(postmaster)
+        out = self.run(SECONDS)
+        self.cpu += server_cpu(postmaster) - before
+        done = re.search(r"actually processed: (\d+)", out)
+        tps = re.search(r"tps = ([\d.]+)", out)
+        if not done or not tps:
+            fail(f"pgbench says something else than expected: {out}")
+        self.transactions += int(done[1])
+        self.tps.append(float(tps[1]))
+
+    def microseconds(self):
+        return self.cpu / self.transactions * 1e6
+
+    def mean_tps(self):
+        return sum(self.tps) / len(self.tps)
+
+
+def show_cost():
+    prepare("bank_plain", recorded=False)
+    prepare("bank_recorded", recorded=True)
+    postmaster = int(read("SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1)"))
+    print(f"pgbench's TPC-B: each transaction updates three rows and inserts one. {CLIENTS} clients, scale "
+          f"{SCALE}, prepared\nstatements, synchronous_commit and autovacuum off; {ROUNDS} rounds of "
+          f"{SECONDS} seconds each, in turns with nothing\nrecorded, and with all four tables recorded in "
+          "full, with a person's claims.\n", flush=True)
+    # Cleaning up would fall into the one or the other round by chance. The cluster is our own.
+    psql("ALTER SYSTEM SET autovacuum = off; SELECT pg_reload_conf(); CHECKPOINT")
+    log_bytes = int(read(LOG_BYTES))
+    plain, recorded = Side("bank_plain"), Side("bank_recorded")
+    for side in (plain, recorded):
+        side.run(1)                     # until caches are warm
+    for turn in range(ROUNDS):
+        for side in ((plain, recorded), (recorded, plain))[turn % 2]:
+            side.round(postmaster)
+    psql("ALTER SYSTEM RESET autovacuum; SELECT pg_reload_conf()")
+    log_bytes = int(read(LOG_BYTES)) - log_bytes
+    rows, changes = int(read(LOG_ROWS)), int(read(CHANGES))
+    if rows != changes or rows == 0:
+        fail(f"the log has {rows} entries for {changes} changes")
+
+    per_transaction = rows / int(read("SELECT count(*) FROM bank_recorded.pgbench_history"))
+    added = recorded.microseconds() - plain.microseconds()
+    share = recorded.mean_tps() / plain.mean_tps()
+    print(f"{'':36}{'not recorded':>16}{'recorded':>16}")
+    for name, one, other in (
+            ("transactions", f"{plain.transactions:,}", f"{recorded.transactions:,}"),
+            ("transactions per second", f"{plain.mean_tps():,.0f}", f"{recorded.mean_tps():,.0f}"),
+            *((f"  round {n}", f"{one:,.0f}", f"{other:,.0f}")
+              for n, (one, other) in enumerate(zip(plain.tps, recorded.tps), 1)),
+            ("server CPU per transaction, us",
+             f"{plain.microseconds():.1f}", f"{recorded.microseconds():.1f}")):
+        print(f"{name:36}{one:>16}{other:>16}")
+    print(f"\nRecording leaves {share:.2f} of the transactions per second (on {os.cpu_count()} cores, which "
+          f"pgbench itself needs too) and adds\n{added:.1f} us of server CPU to a transaction, "
+          f"{added / per_transaction:.1f} us per recorded change "
+          "(/proc, all processes of the server).")
+    print(f"\nNothing was missed, and one entry takes {log_bytes / rows:,.0f} bytes of disk, "
+          "indexes included:\n")
+    for sql, value in ((CHANGES, changes), (LOG_ROWS, rows)):
+        print(f"{sql}\n  {value:,}")
+    print(f"-- before and after, the difference by the number of entries:\n{LOG_BYTES}\n  {log_bytes:,} more")
+    print("\nA few seconds on a machine in use: `make bench` measures properly.")
