@@ -1,6 +1,7 @@
 """What recording costs: pgbench's TPC-B with and without it, in turns, on the same server."""
 import os, re, time
 from pathlib import Path
+from statistics import median
 from psql import fail, pgbench, psql, read
 
 ROUNDS, SECONDS, CLIENTS, SCALE = 3, 4, 4, 5
@@ -55,11 +56,11 @@ def prepare(schema, recorded):
 
 
 class Side:
-    """One of the two that are compared, and what its rounds add up to."""
+    """One of the two that are compared: transactions per second and server CPU of its rounds."""
 
     def __init__(self, schema):
         self.schema = schema
-        self.transactions, self.cpu, self.tps = 0, 0.0, []
+        self.tps, self.microseconds = [], []
 
     def run(self, seconds):
         return pgbench("-c", CLIENTS, "-j", 2, "-T", seconds, "-M", "prepared", user="authenticator",
@@ -68,19 +69,13 @@ class Side:
     def round(self, postmaster):
         before = server_cpu(postmaster)
         out = self.run(SECONDS)
-        self.cpu += server_cpu(postmaster) - before
+        used = server_cpu(postmaster) - before
         done = re.search(r"actually processed: (\d+)", out)
         tps = re.search(r"tps = ([\d.]+)", out)
         if not done or not tps:
             fail(f"pgbench says something else than expected: {out}")
-        self.transactions += int(done[1])
         self.tps.append(float(tps[1]))
-
-    def microseconds(self):
-        return self.cpu / self.transactions * 1e6
-
-    def mean_tps(self):
-        return sum(self.tps) / len(self.tps)
+        self.microseconds.append(used / int(done[1]) * 1e6)
 
 
 def show_cost():
@@ -107,21 +102,17 @@ def show_cost():
         fail(f"the log has {rows} entries for {changes} changes")
 
     per_transaction = rows / int(read("SELECT count(*) FROM bank_recorded.pgbench_history"))
-    added = recorded.microseconds() - plain.microseconds()
-    share = recorded.mean_tps() / plain.mean_tps()
-    print(f"{'':36}{'not recorded':>16}{'recorded':>16}")
-    for name, one, other in (
-            ("transactions", f"{plain.transactions:,}", f"{recorded.transactions:,}"),
-            ("transactions per second", f"{plain.mean_tps():,.0f}", f"{recorded.mean_tps():,.0f}"),
-            *((f"  round {n}", f"{one:,.0f}", f"{other:,.0f}")
-              for n, (one, other) in enumerate(zip(plain.tps, recorded.tps), 1)),
-            ("server CPU per transaction, us",
-             f"{plain.microseconds():.1f}", f"{recorded.microseconds():.1f}")):
-        print(f"{name:36}{one:>16}{other:>16}")
+    share = median(r / p for p, r in zip(plain.tps, recorded.tps))
+    added = median(r - p for p, r in zip(plain.microseconds, recorded.microseconds))
+    print(f"{'':10}{'transactions per second':>34}{'server CPU per transaction, us':>40}")
+    print(f"{'':10}" + f"{'not recorded':>17}{'recorded':>17}{'not recorded':>20}{'recorded':>20}")
+    for n, (p, r, p_us, r_us) in enumerate(
+            zip(plain.tps, recorded.tps, plain.microseconds, recorded.microseconds), 1):
+        print(f"round {n:<4}{p:17,.0f}{r:17,.0f}{p_us:20.1f}{r_us:20.1f}")
     print(f"\nRecording leaves {share:.2f} of the transactions per second (on {os.cpu_count()} cores, which "
           f"pgbench itself needs too) and adds\n{added:.1f} us of server CPU to a transaction, "
-          f"{added / per_transaction:.1f} us per recorded change "
-          "(/proc, all processes of the server).")
+          f"{added / per_transaction:.1f} us per recorded change (medians of the rounds; CPU from /proc, all\n"
+          "processes of the server).")
     print(f"\nNothing was missed, and one entry takes {log_bytes / rows:,.0f} bytes of disk, "
           "indexes included:\n")
     for sql, value in ((CHANGES, changes), (LOG_ROWS, rows)):

@@ -13,7 +13,7 @@ stage_lint() { scripts/lint.sh; }
 # Also shows that the core and the command line tool build without PostgreSQL.
 stage_core() {
     # shellcheck disable=SC2086 # no TEST, no argument
-    cargo test --locked -p audit_guard_core -p audit-guard -- ${TEST:-}
+    cargo test --locked --no-fail-fast -p audit_guard_core -p audit-guard -- ${TEST:-}
 }
 
 stage_pgtest() {
@@ -78,11 +78,11 @@ select_tests() {
 
 # regress_program PROGRAM FOLDER NAME TESTS: shows the differences of what failed.
 regress_program() {
-    local program=$1 folder=$2 name=$3 output=$BUILD/results/$3
+    local program=$PG_TESTERS/$1 folder=$2 name=$3 output=$BUILD/results/$3
     shift 3
     # Seconds until a step that waits for nobody has failed.
     export PGISOLATIONTIMEOUT=60
-    program=$(dirname "$("$TREE_PG_CONFIG" --pgxs)")/../test/$program
+    [ -x "$program" ] || die "$program is missing"
     rm -rf "$output"
     mkdir -p "$output"
     LD_LIBRARY_PATH=$CLUSTER_LIBS "$program" --inputdir="$ROOT/$folder" --outputdir="$output" \
@@ -101,7 +101,7 @@ stage_e2e() {
     build_extension "$1" "$(test_profile "$1")"
     export AG_PG_BIN=$PG_BIN AG_PG_VERSION=$1 AG_RUN_USER=$RUN_USER
     # shellcheck disable=SC2086 # no TEST, no argument
-    cargo test --locked -p audit_guard_e2e -- ${TEST:-}
+    cargo test --locked --no-fail-fast -p audit_guard_e2e -- ${TEST:-}
 }
 
 # Counts what a stage's log reports, into STAGE_PASSED and STAGE_FAILED.

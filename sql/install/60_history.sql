@@ -41,7 +41,8 @@ COMMENT ON FUNCTION audit._span_condition(name, tstzmultirange) IS
 -- its name or from the clock. What cannot be judged, such as a foreign table, counts as filled. column_spans
 -- covers leaves that may hold a value in sparse_column: a btree on it that holds nothing is one page long.
 CREATE FUNCTION audit._filled_spans(
-    stream regclass, time_column name, sparse_column name, OUT spans text, OUT column_spans text)
+    stream regclass, time_column name, sparse_column name, OUT spans text, OUT column_spans text,
+    OUT leaf_count bigint)
 LANGUAGE plpgsql STABLE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET timezone = 'UTC'
@@ -66,8 +67,9 @@ BEGIN
                           THEN false
                           WHEN (SELECT x.relam FROM pg_class x WHERE x.oid = i.indexrelid)
                                <> (SELECT m.oid FROM pg_am m WHERE m.amname = 'btree') THEN false
-                          ELSE pg_relation_size(i.indexrelid) <= page END))
-    INTO filled, column_filled
+                          ELSE pg_relation_size(i.indexrelid) <= page END)),
+           count(*)
+    INTO filled, column_filled, leaf_count
     FROM (SELECT f.oid, f.relkind,
                  tstzrange(substring(b.bound FROM $re$ FROM \('([^']+)'\)$re$)::timestamptz,
                            substring(b.bound FROM $re$ TO \('([^']+)'\)$$re$)::timestamptz) AS span
@@ -85,13 +87,51 @@ COMMENT ON FUNCTION audit._filled_spans(regclass, name, name) IS
     'internal: conditions that leave out partitions without rows, and those without a value in one column';
 
 -- Two branches, so that each can use its own index; the second only where a key was ever changed. Planned for
--- each call, but only over leaves that have rows. A scan of a whole leaf is never right here, even while it
--- is small, and the bitmap that its index on time offers is one. max_rows keeps the latest rows, but they
--- are shown in the order in which they happened.
+-- each call as long as few leaves have rows. Once there are many, one plan over all leaves that is kept for
+-- the session costs more at first and less from then on.
+CREATE FUNCTION audit._history_rows(
+    key_wanted text, schema_wanted text, table_wanted text, max_rows integer)
+RETURNS SETOF audit.audit_log
+LANGUAGE plpgsql STABLE SECURITY INVOKER PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    filled record;
+BEGIN
+    filled := audit._filled_spans('audit.audit_log', 'logged_at', 'old_record_id');
+    IF filled.leaf_count > 12 THEN
+        RETURN QUERY
+            SELECT l.* FROM audit.audit_log l
+            WHERE l.record_id = key_wanted AND l.table_name = table_wanted AND l.table_schema = schema_wanted
+            UNION ALL
+            SELECT l.* FROM audit.audit_log l
+            WHERE l.old_record_id = key_wanted AND l.table_name = table_wanted
+              AND l.table_schema = schema_wanted AND l.record_id IS DISTINCT FROM key_wanted
+            ORDER BY logged_at DESC, id DESC
+            LIMIT max_rows;
+    ELSIF filled.spans IS NOT NULL THEN
+        RETURN QUERY EXECUTE
+            'SELECT l.* FROM audit.audit_log l
+             WHERE l.record_id = $1 AND l.table_name = $2 AND l.table_schema = $3 AND ' || filled.spans
+            || coalesce(' UNION ALL
+             SELECT l.* FROM audit.audit_log l
+             WHERE l.old_record_id = $1 AND l.table_name = $2 AND l.table_schema = $3
+               AND l.record_id IS DISTINCT FROM $1 AND ' || filled.column_spans, '')
+            || ' ORDER BY logged_at DESC, id DESC LIMIT $4'
+            USING key_wanted, table_wanted, schema_wanted, max_rows;
+    END IF;
+END
+$body$;
+COMMENT ON FUNCTION audit._history_rows(text, text, text, integer) IS
+    'internal: the latest rows about one record, newest first';
+
+-- A scan of a whole leaf is never right here, even while it is small, and the bitmap that its index on time
+-- offers is one. max_rows keeps the latest rows, but they are shown in the order in which they happened.
 CREATE FUNCTION audit.record_history(target regclass, record_id text, max_rows integer DEFAULT NULL)
 RETURNS SETOF audit.changes
 LANGUAGE plpgsql STABLE SECURITY INVOKER PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET jit = off
@@ -100,7 +140,7 @@ DECLARE
     tracked_as regclass;
     schema_wanted text;
     table_wanted text;
-    filled record;
+    key_wanted text;
 BEGIN
     IF target IS NULL OR record_id IS NULL THEN
         RAISE EXCEPTION 'target and record_id must not be null'
@@ -122,34 +162,22 @@ BEGIN
     END IF;
 
     IF tracked_as IS NOT NULL OR audit._key_columns(target) <> '{}' THEN
-        record_id := audit._record_key(coalesce(tracked_as, target), record_id);
-        filled := audit._filled_spans('audit.audit_log', 'logged_at', 'old_record_id');
-        RETURN QUERY EXECUTE
-            'SELECT r.id, r.logged_at, r.operation, r.table_schema, r.table_name, r.record_id,
-                    r.changed_fields,
-                    CASE WHEN r.operation = ''UPDATE'' AND r.changed_fields IS NOT NULL
-                         THEN (SELECT jsonb_object_agg(f.name, r.old_record -> f.name)
-                               FROM unnest(r.changed_fields) f(name) WHERE r.old_record ? f.name)
-                         ELSE r.old_record END,
-                    CASE WHEN r.operation = ''UPDATE'' AND r.changed_fields IS NOT NULL
-                         THEN (SELECT jsonb_object_agg(f.name, r.new_record -> f.name)
-                               FROM unnest(r.changed_fields) f(name) WHERE r.new_record ? f.name)
-                         ELSE r.new_record END,
-                    r.actor_id, r.actor_source, r.login_role, r.actor_role, r.tenant_id, r.session_id,
-                    r.client_ip, r.application_name, r.transaction_id, r.context
-             FROM (SELECT l.* FROM audit.audit_log l
-                   WHERE l.record_id = $1 AND l.table_name = $2 AND l.table_schema = $3 AND '
-            || coalesce(filled.spans, 'false')
-            || coalesce('
-                   UNION ALL
-                   SELECT l.* FROM audit.audit_log l
-                   WHERE l.old_record_id = $1 AND l.table_name = $2 AND l.table_schema = $3
-                     AND l.record_id IS DISTINCT FROM $1 AND ' || filled.column_spans, '')
-            || '
-                   ORDER BY logged_at DESC, id DESC
-                   LIMIT $4) r
-             ORDER BY r.logged_at, r.id'
-            USING record_id, table_wanted, schema_wanted, max_rows;
+        key_wanted := audit._record_key(coalesce(tracked_as, target), record_id);
+        RETURN QUERY
+            SELECT r.id, r.logged_at, r.operation, r.table_schema, r.table_name, r.record_id,
+                   r.changed_fields,
+                   CASE WHEN r.operation = 'UPDATE' AND r.changed_fields IS NOT NULL
+                        THEN (SELECT jsonb_object_agg(f.name, r.old_record -> f.name)
+                              FROM unnest(r.changed_fields) f(name) WHERE r.old_record ? f.name)
+                        ELSE r.old_record END,
+                   CASE WHEN r.operation = 'UPDATE' AND r.changed_fields IS NOT NULL
+                        THEN (SELECT jsonb_object_agg(f.name, r.new_record -> f.name)
+                              FROM unnest(r.changed_fields) f(name) WHERE r.new_record ? f.name)
+                        ELSE r.new_record END,
+                   r.actor_id, r.actor_source, r.login_role, r.actor_role, r.tenant_id, r.session_id,
+                   r.client_ip, r.application_name, r.transaction_id, r.context
+            FROM audit._history_rows(key_wanted, schema_wanted, table_wanted, max_rows) r
+            ORDER BY r.logged_at, r.id;
         IF FOUND OR max_rows = 0 THEN
             RETURN;
         END IF;
@@ -182,16 +210,24 @@ COMMENT ON FUNCTION audit.record_history(regclass, anyelement, integer) IS 'the 
 CREATE FUNCTION audit.transaction_changes(transaction_id bigint) RETURNS SETOF audit.changes
 LANGUAGE plpgsql STABLE SECURITY INVOKER PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET jit = off
 AS $body$
+DECLARE
+    filled record;
 BEGIN
-    RETURN QUERY EXECUTE
-        'SELECT c.* FROM audit.changes c WHERE c.transaction_id = $1 AND '
-        || coalesce((audit._filled_spans('audit.audit_log', 'logged_at', NULL)).spans, 'false')
-        || ' ORDER BY c.id'
-        USING transaction_id;
+    filled := audit._filled_spans('audit.audit_log', 'logged_at', NULL);
+    IF filled.leaf_count > 12 THEN
+        RETURN QUERY SELECT c.* FROM audit.changes c
+                     WHERE c.transaction_id = transaction_changes.transaction_id ORDER BY c.id;
+    ELSIF filled.spans IS NOT NULL THEN
+        RETURN QUERY EXECUTE
+            'SELECT c.* FROM audit.changes c WHERE c.transaction_id = $1 AND ' || filled.spans
+            || ' ORDER BY c.id'
+            USING transaction_id;
+    END IF;
 END
 $body$;
 COMMENT ON FUNCTION audit.transaction_changes(bigint) IS

@@ -88,7 +88,8 @@ GRANT EXECUTE ON FUNCTION
     audit.transaction_changes(bigint),
     audit._record_key(regclass, text), audit._tracked_as(regclass), audit._own_triggers(regclass),
     audit._key_columns(regclass), audit._tracking_state(oid),
-    audit._filled_spans(regclass, name, name), audit._span_condition(name, tstzmultirange)
+    audit._filled_spans(regclass, name, name), audit._span_condition(name, tstzmultirange),
+    audit._history_rows(text, text, text, integer)
     TO audit_reader;
 
 GRANT SELECT ON audit.tracked_tables TO audit_admin;

@@ -3,7 +3,7 @@
 use super::plan::{KEEP, KeyColumn};
 use crate::pg::buffer::{Buffer, write_varlena};
 use crate::pg::jsonb::kind;
-use audit_guard_core::record_key::{KeyPart, push_part};
+use audit_guard_core::record_key::{KeyPart, fit, push_part};
 use pgrx::pg_sys::Datum;
 
 /// Memory that is reused from key to key.
@@ -35,16 +35,14 @@ impl KeyWriter {
         value_of: impl Fn(&KeyColumn) -> Option<Datum>,
         out: &mut Buffer,
     ) -> Option<Datum> {
-        match columns {
-            [] => None,
-            [column] => self.write_text(column, value_of(column), out),
-            columns => {
-                let key = self.composite(columns, value_of);
-                out.clear(KEEP);
-                write_varlena(out, key.as_bytes());
-                Some(out.datum())
-            }
-        }
+        let key = match columns {
+            [] => return None,
+            [column] => self.single(column, value_of(column)?),
+            columns => self.composite(columns, value_of).as_bytes(),
+        };
+        out.clear(KEEP);
+        write_varlena(out, &fit(key));
+        Some(out.datum())
     }
 
     /// The text of one column's value.

@@ -5,7 +5,7 @@ use super::plan::{KeyColumn, read_column};
 use crate::pg::memory::Memory;
 use crate::pg::names::TableName;
 use crate::pg::{errors, pinned, relation, session};
-use audit_guard_core::record_key::parse_composite;
+use audit_guard_core::record_key::{fit, parse_composite};
 use pgrx::prelude::*;
 
 /// The logged form of a key of `target`: `'[7, "a"]'` becomes `[7,"a"]`, a uuid becomes lower case. Text comes
@@ -41,12 +41,12 @@ fn record_key(target: pg_sys::Oid, record_id: &[u8]) -> Vec<u8> {
             .collect();
         let mut writer = KeyWriter::default();
         if let ([part], [value]) = (parts.as_slice(), values.as_slice()) {
-            return writer.single(part, *value).to_vec();
+            return fit(writer.single(part, *value)).into_owned();
         }
         let value_of = |wanted: &KeyColumn| {
             parts.iter().position(|part| part.position == wanted.position).map(|at| values[at])
         };
-        writer.composite(&parts, value_of).as_bytes().to_vec()
+        fit(writer.composite(&parts, value_of).as_bytes()).into_owned()
     })
 }
 

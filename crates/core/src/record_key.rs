@@ -3,9 +3,15 @@
 //! A key of one column is that column's text. A key of several is a compact JSON array of their values, such
 //! as `[7,"a"]`. Users may write that array with any spacing: it is read into the texts of its elements.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+/// The longest key, in bytes, that is kept as it is. An index entry of the server holds 2,704 bytes, and the
+/// name of the table stands beside the key.
+pub const MAX_KEY_BYTES: usize = 2000;
 
 /// One column's value within a key of several columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +54,23 @@ pub fn push_part(part: KeyPart<'_>, out: &mut String) {
         KeyPart::Number(text) | KeyPart::Text(text) => push_string(text, out),
         KeyPart::Json(json) => out.push_str(json),
     }
+}
+
+/// The form in which a key is kept: itself, or for a key longer than [`MAX_KEY_BYTES`] the text `sha256:` and
+/// the hash of the key in hexadecimal. Such a key is still found by its value, and stands whole in the images.
+#[must_use]
+pub fn fit(key: &[u8]) -> Cow<'_, [u8]> {
+    if key.len() <= MAX_KEY_BYTES {
+        return Cow::Borrowed(key);
+    }
+    let mut digest = b"sha256:".to_vec();
+    for byte in Sha256::digest(key) {
+        for half in [byte >> 4, byte & 15] {
+            // A half byte is below sixteen.
+            digest.push(b"0123456789abcdef"[usize::from(half)]);
+        }
+    }
+    Cow::Owned(digest)
 }
 
 /// Reads a key of `arity` columns from a JSON array, with any spacing.

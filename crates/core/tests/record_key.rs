@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
 
-use audit_guard_core::record_key::{KeyError, KeyPart, encode_composite, parse_composite};
+use audit_guard_core::record_key::{
+    KeyError, KeyPart, MAX_KEY_BYTES, encode_composite, fit, parse_composite,
+};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -121,6 +123,18 @@ fn part() -> impl Strategy<Value = Part> {
         "(?s)[^\0]{0,20}".prop_map(Part::Text),
         "[\"\\\\\u{1}-\u{1f}a]{0,10}".prop_map(Part::Text),
     ]
+}
+
+#[test]
+fn a_key_is_kept_up_to_the_limit_and_hashed_beyond_it() {
+    let longest = vec![b'k'; MAX_KEY_BYTES];
+    assert_eq!(fit(&longest), longest.as_slice());
+    assert_eq!(fit(b""), b"".as_slice());
+    // SHA-256 of one million times the letter a, from FIPS 180-2.
+    assert_eq!(
+        fit(&vec![b'a'; 1_000_000]),
+        b"sha256:cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0".as_slice()
+    );
 }
 
 proptest! {

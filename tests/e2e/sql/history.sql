@@ -13,7 +13,8 @@ CREATE TABLE app."Ünusual ""table""" (
     "Nr" int, kind text, masked text, excluded text, community_id int, PRIMARY KEY ("Nr", kind)
 );
 CREATE TABLE app.plain (v text);
-CREATE TABLE app."a name of sixty-three bytes, which leaves no room for triggers" (id bigint PRIMARY KEY, v jsonb);
+CREATE TABLE app."a name of sixty-three bytes, which leaves no room for triggers" (id bigint
+    PRIMARY KEY, v jsonb);
 CREATE TABLE app.stock (region text, id int, v numeric, PRIMARY KEY (region, id)) PARTITION BY LIST (region);
 CREATE TABLE app.stock_eu PARTITION OF app.stock FOR VALUES IN ('eu');
 CREATE TABLE app.stock_rest PARTITION OF app.stock DEFAULT PARTITION BY RANGE (id);
@@ -21,9 +22,11 @@ CREATE TABLE app.stock_rest_1 PARTITION OF app.stock_rest FOR VALUES FROM (MINVA
 CREATE TABLE app.stock_rest_2 PARTITION OF app.stock_rest FOR VALUES FROM (100) TO (MAXVALUE);
 ALTER TABLE app.plain OWNER TO "App user";
 
-SELECT audit.enable_tracking('app."Ünusual ""table"""', exclude => '{excluded}', mask => '{masked}', phi => true);
+SELECT audit.enable_tracking('app."Ünusual ""table"""', exclude => '{excluded}', mask => '{masked}',
+    phi => true);
 SELECT audit.enable_tracking('app.plain', log_truncated_rows => true);
-SELECT audit.enable_tracking('app."a name of sixty-three bytes, which leaves no room for triggers"', detail => 'changed');
+SELECT audit.enable_tracking('app."a name of sixty-three bytes, which leaves no room for triggers"',
+    detail => 'changed');
 SELECT audit.enable_tracking('app.stock', detail => 'delta');
 CREATE TABLE app.once (id int);
 SELECT audit.enable_tracking('app.once');
@@ -43,16 +46,20 @@ INSERT INTO app.plain VALUES (NULL), (''), ('\N');
 INSERT INTO app."a name of sixty-three bytes, which leaves no room for triggers"
 SELECT i, jsonb_build_object('n', 1.10, 'long', repeat(md5(i::text), 300)) FROM generate_series(1, 20) AS i;
 UPDATE app."a name of sixty-three bytes, which leaves no room for triggers" SET v = v || '{"more": null}';
-INSERT INTO app.stock SELECT r, i, i * 1.50 FROM unnest('{eu,us,asia}'::text[]) AS r, generate_series(1, 3) AS i;
+INSERT INTO app.stock SELECT r, i, i * 1.50 FROM unnest('{eu,us,asia}'::text[]) AS r,
+    generate_series(1, 3) AS i;
 UPDATE app.stock SET id = id + 200 WHERE region = 'us';
 UPDATE app.stock SET region = 'eu', id = 33 WHERE region = 'asia' AND id > 2;
 DELETE FROM app.stock WHERE v = 1.50 AND region <> 'eu';
 
 -- Rows of other months, as an import would bring them; both edges of the months get some.
-INSERT INTO audit.audit_log (logged_at, transaction_id, operation, table_schema, table_name, record_id, new_record,
+INSERT INTO audit.audit_log (logged_at, transaction_id, operation, table_schema, table_name, record_id,
+    new_record,
                              actor_role, login_role, context)
-SELECT at, 3, 'INSERT', 'app', 'plain', NULL, jsonb_build_object('v', at), 'postgres', 'postgres', '{"imported_from": "e2e"}'
+SELECT at, 3, 'INSERT', 'app', 'plain', NULL, jsonb_build_object('v', at), 'postgres', 'postgres',
+    '{"imported_from": "e2e"}'
 FROM unnest(ARRAY['1999-12-31 23:59:59.999999+00']::timestamptz[]
-            || ARRAY(SELECT date_trunc('month', now()) + make_interval(months => m) FROM generate_series(-1, 6) AS m
+            || ARRAY(SELECT date_trunc('month', now()) + make_interval(months => m)
+                FROM generate_series(-1, 6) AS m
                      WHERE m <> 0)
             || ARRAY['2099-01-01 00:00+00']::timestamptz[]) AS at;

@@ -1,6 +1,7 @@
 -- An independent, slow writer of the same log: plain plpgsql and SPI, nothing shared with the extension.
 -- Who may call: attached by reference.track(), for tests only.
--- Relies on: to_jsonb() under pinned settings, record_image_ne (stored bytes of one column differ), ENABLE ALWAYS.
+-- Relies on: to_jsonb() under pinned settings, record_image_ne (stored bytes of one column differ), ENABLE
+-- ALWAYS.
 
 CREATE SCHEMA reference;
 
@@ -81,7 +82,8 @@ BEGIN
         old_record_id, old_record, new_record, changed_fields, actor_id, actor_source, actor_role, login_role,
         tenant_id, application_name, phi_accessed)
     SELECT pg_current_xact_id()::text::bigint, operation, n.nspname, c.relname, record_id,
-        old_record_id, old_record, new_record, changed_fields, actor, CASE WHEN actor IS NOT NULL THEN 'context' END,
+        old_record_id, old_record, new_record, changed_fields, actor,
+            CASE WHEN actor IS NOT NULL THEN 'context' END,
         CASE current_setting('role') WHEN 'none' THEN login ELSE current_setting('role') END, login,
         coalesce(row_tenant, declared_tenant), nullif(current_setting('application_name'), ''),
         coalesce(nullif(current_setting('ref.phi', true), '')::boolean, false)
@@ -89,7 +91,8 @@ BEGIN
 END $$;
 
 CREATE FUNCTION reference.log_row() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET DateStyle = 'ISO' SET IntervalStyle = 'postgres'
+SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET DateStyle = 'ISO' SET IntervalStyle =
+    'postgres'
 SET bytea_output = 'hex' SET extra_float_digits = 1 SET lc_monetary = 'C' AS $$
 DECLARE
     opt reference.tracked;
@@ -114,11 +117,13 @@ BEGIN
         tenant := new_image ->> opt.tenant;
     END IF;
     IF TG_OP = 'UPDATE' THEN
-        SELECT string_agg(format('CASE WHEN record_image_ne(ROW(($1).%1$I), ROW(($2).%1$I)) THEN %1$L END', attname), ', '
+        SELECT string_agg(format('CASE WHEN record_image_ne(ROW(($1).%1$I), ROW(($2).%1$I)) THEN %1$L END',
+            attname), ', '
                           ORDER BY attnum)
         INTO comparison FROM pg_attribute
         WHERE attrelid = TG_RELID AND attnum > 0 AND NOT attisdropped AND attname <> ALL (opt.exclude);
-        EXECUTE format('SELECT array_remove(ARRAY[%s]::text[], NULL)', comparison) INTO changed USING OLD, NEW;
+        EXECUTE format('SELECT array_remove(ARRAY[%s]::text[], NULL)', comparison) INTO changed
+            USING OLD, NEW;
         IF changed = '{}' THEN
             RETURN NULL;
         END IF;
@@ -130,13 +135,15 @@ BEGIN
         END IF;
     END IF;
     PERFORM reference.write(TG_ARGV[0]::oid, TG_OP, coalesce(new_key, old_key),
-        CASE WHEN TG_OP = 'UPDATE' AND new_key <> old_key THEN old_key END, old_image, new_image, changed, tenant);
+        CASE WHEN TG_OP = 'UPDATE' AND new_key <> old_key THEN old_key END, old_image, new_image, changed,
+            tenant);
     RETURN NULL;
 END $$;
 
 -- A row that TRUNCATE takes away is written like a deleted one, under the name of the operation.
 CREATE FUNCTION reference.log_truncate() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET DateStyle = 'ISO' SET IntervalStyle = 'postgres'
+SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET DateStyle = 'ISO' SET IntervalStyle =
+    'postgres'
 SET bytea_output = 'hex' SET extra_float_digits = 1 SET lc_monetary = 'C' AS $$
 DECLARE
     opt reference.tracked;
@@ -146,7 +153,8 @@ BEGIN
     IF opt.truncated_rows THEN
         FOR gone IN EXECUTE format('SELECT to_jsonb(t) FROM %s AS t', TG_ARGV[0]::oid::regclass) LOOP
             gone := reference.shown(gone, opt.exclude, opt.mask);
-            PERFORM reference.write(TG_ARGV[0]::oid, 'TRUNCATE', reference.key_of(gone, reference.key_columns(TG_RELID)),
+            PERFORM reference.write(TG_ARGV[0]::oid, 'TRUNCATE', reference.key_of(gone,
+                reference.key_columns(TG_RELID)),
                 NULL, gone, NULL, NULL, gone ->> opt.tenant);
         END LOOP;
     END IF;
@@ -164,7 +172,8 @@ DECLARE
     ours record;
     twin text;
 BEGIN
-    PERFORM audit.enable_tracking(target, exclude => exclude, mask => mask, tenant_column => coalesce(tenant, ''),
+    PERFORM audit.enable_tracking(target, exclude => exclude, mask => mask, tenant_column => coalesce(tenant,
+        ''),
                                   detail => detail, log_truncated_rows => truncated_rows);
     INSERT INTO reference.tracked VALUES (target, exclude, mask, tenant, detail, truncated_rows);
     FOR ours IN
@@ -172,10 +181,12 @@ BEGIN
         WHERE tgrelid = target AND tgfoid = 'audit.log_changes'::regproc
     LOOP
         -- Names have at most 63 bytes; the last one is below the tilde whatever it is.
-        twin := CASE WHEN octet_length(ours.tgname) = 63 THEN left(ours.tgname, -1) ELSE ours.tgname END || '~';
+        twin := CASE WHEN octet_length(ours.tgname) = 63 THEN left(ours.tgname, -1) ELSE ours.tgname END
+            || '~';
         IF ours.truncates THEN
             EXECUTE format('CREATE TRIGGER %I BEFORE TRUNCATE ON %s
-                            FOR EACH STATEMENT EXECUTE FUNCTION reference.log_truncate(%s)', twin, target, target::oid);
+                            FOR EACH STATEMENT EXECUTE FUNCTION
+                        reference.log_truncate(%s)', twin, target, target::oid);
         ELSE
             EXECUTE format('CREATE TRIGGER %I AFTER INSERT OR UPDATE OR DELETE ON %s
                             FOR EACH ROW EXECUTE FUNCTION reference.log_row(%s)', twin, target, target::oid);
@@ -192,12 +203,14 @@ CREATE VIEW reference.differences AS
 WITH ours AS (
     SELECT transaction_id, row_number() OVER (PARTITION BY transaction_id ORDER BY logged_at, id) AS place,
            operation::text, table_schema, table_name, record_id, old_record_id, old_record, new_record,
-           changed_fields, actor_id, actor_source, actor_role, login_role, tenant_id, application_name, phi_accessed
+           changed_fields, actor_id, actor_source, actor_role, login_role, tenant_id, application_name,
+               phi_accessed
     FROM audit.audit_log
 ), theirs AS (
     SELECT transaction_id, row_number() OVER (PARTITION BY transaction_id ORDER BY id) AS place,
            operation, table_schema, table_name, record_id, old_record_id, old_record, new_record,
-           changed_fields, actor_id, actor_source, actor_role, login_role, tenant_id, application_name, phi_accessed
+           changed_fields, actor_id, actor_source, actor_role, login_role, tenant_id, application_name,
+               phi_accessed
     FROM reference.audit_log
 )
 SELECT transaction_id, place, ours::text AS ours, theirs::text AS theirs

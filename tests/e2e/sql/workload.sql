@@ -16,7 +16,8 @@ CREATE TYPE app.address AS (street text, since timestamptz, parts int[]);
 CREATE DOMAIN app.percent AS numeric(7, 3) CHECK (VALUE <= 100);
 
 CREATE TABLE app.people (
-    id int PRIMARY KEY, name text, dropped int, secret text, last_seen timestamptz, balance numeric, tags text[],
+    id int PRIMARY KEY, name text, dropped int, secret text, last_seen timestamptz, balance numeric,
+        tags text[],
     attrs jsonb, community_id int, photo bytea, length int GENERATED ALWAYS AS (length(name)) STORED
 );
 ALTER TABLE app.people DROP COLUMN dropped;
@@ -30,18 +31,22 @@ CREATE TABLE app.docs (
     body json, id uuid PRIMARY KEY, meta jsonb, kind app.kind, share app.percent, at date, "At" timetz
 );
 -- No key: every row counts.
-CREATE TABLE app.events (kind app.kind, at timestamp, f4 real, code char(5), flags varbit, who inet, note text);
+CREATE TABLE app.events (kind app.kind, at timestamp, f4 real, code char(5), flags varbit, who inet,
+    note text);
 CREATE TABLE app.ident (a int NOT NULL, b text NOT NULL, v text, moment timestamptz);
 CREATE UNIQUE INDEX ident_b_a ON app.ident (b, a);
 ALTER TABLE app.ident REPLICA IDENTITY USING INDEX ident_b_a;
 -- A key whose text depends on settings of the session.
-CREATE TABLE app.stamped (at timestamptz, n numeric, raw bytea, v text, period daterange, PRIMARY KEY (at, raw));
+CREATE TABLE app.stamped (at timestamptz, n numeric, raw bytea, v text, period daterange,
+    PRIMARY KEY (at, raw));
 
-CREATE TABLE app.stock (region text, id int, level int, amount numeric, hidden text, note text, PRIMARY KEY (region, id, level))
+CREATE TABLE app.stock (region text, id int, level int, amount numeric, hidden text, note text,
+    PRIMARY KEY (region, id, level))
     PARTITION BY LIST (region);
 CREATE TABLE app.stock_us PARTITION OF app.stock FOR VALUES IN ('us');
 -- A leaf whose columns stand in another order, behind a dropped one.
-CREATE TABLE app.stock_eu (gone int, note text, hidden text, amount numeric, level int, id int, region text NOT NULL);
+CREATE TABLE app.stock_eu (gone int, note text, hidden text, amount numeric, level int, id int,
+    region text NOT NULL);
 ALTER TABLE app.stock_eu DROP COLUMN gone, ADD PRIMARY KEY (region, id, level);
 ALTER TABLE app.stock ATTACH PARTITION app.stock_eu FOR VALUES IN ('eu');
 CREATE TABLE app.stock_asia PARTITION OF app.stock FOR VALUES IN ('asia') PARTITION BY RANGE (level);
@@ -103,7 +108,8 @@ GRANT USAGE ON SCHEMA app, "Sales Dept" TO writer, clerk;
 GRANT ALL ON ALL TABLES IN SCHEMA app, "Sales Dept" TO writer, clerk;
 
 SELECT reference.track('app.people', '{last_seen}', '{secret}', 'community_id', truncated_rows => true);
-SELECT reference.track(c.oid, detail => 'delta') FROM pg_class AS c WHERE relname LIKE 'Order "Lines"%' AND relkind = 'r';
+SELECT reference.track(c.oid, detail => 'delta') FROM pg_class AS c WHERE relname LIKE 'Order "Lines"%'
+    AND relkind = 'r';
 SELECT reference.track('app.docs', mask => '{meta}', detail => 'changed');
 SELECT reference.track('app.events', truncated_rows => true);
 SELECT reference.track('app.ident', detail => 'changed', truncated_rows => true);

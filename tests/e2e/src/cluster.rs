@@ -120,10 +120,15 @@ impl Cluster {
     pub fn database(&self, name: &str) -> Result<Client> {
         self.empty_database(name)?;
         let mut client = self.connect("postgres", name)?;
-        // CREATE EXTENSION makes roles, which belong to the cluster: one database at a time.
-        let _one_at_a_time = self.creating.lock().map_err(|e| e.to_string())?;
-        client.batch_execute("CREATE EXTENSION audit_guard")?;
+        self.install(&mut client)?;
         Ok(client)
+    }
+
+    /// Installs the extension where the client is connected. It makes roles, which belong to the whole
+    /// cluster: one database at a time.
+    pub fn install(&self, client: &mut Client) -> Result<()> {
+        let _one_at_a_time = self.creating.lock().map_err(|e| e.to_string())?;
+        Ok(client.batch_execute("CREATE EXTENSION audit_guard")?)
     }
 
     /// A new database without the extension.

@@ -17,11 +17,13 @@ const RULES: &[(&str, &str)] = &[
     (
         "an UPDATE names at least one changed field, each once",
         "SELECT count(*) FROM audit.audit_log WHERE operation = 'UPDATE' AND
-             cardinality(changed_fields) IS DISTINCT FROM (SELECT nullif(count(DISTINCT f), 0) FROM unnest(changed_fields) f)",
+             cardinality(changed_fields) IS DISTINCT FROM (SELECT nullif(count(DISTINCT f), 0)
+                 FROM unnest(changed_fields) f)",
     ),
     (
         "images fit the operation",
-        "SELECT count(*) FROM audit.audit_log WHERE (old_record IS NOT NULL, new_record IS NOT NULL) IS DISTINCT FROM
+        "SELECT count(*) FROM audit.audit_log WHERE (old_record IS NOT NULL,
+             new_record IS NOT NULL) IS DISTINCT FROM
              (operation IN ('UPDATE', 'DELETE') OR (operation = 'TRUNCATE' AND old_record IS NOT NULL),
               operation IN ('UPDATE', 'INSERT'))",
     ),
@@ -32,7 +34,8 @@ const RULES: &[(&str, &str)] = &[
     ),
     (
         "within a transaction time and id go the same way",
-        "SELECT count(*) FROM (SELECT logged_at < lag(logged_at) OVER (PARTITION BY transaction_id ORDER BY id) AS back
+        "SELECT count(*) FROM (SELECT logged_at < lag(logged_at) OVER (PARTITION BY transaction_id
+             ORDER BY id) AS back
              FROM audit.audit_log) AS r WHERE back",
     ),
     (
@@ -42,6 +45,12 @@ const RULES: &[(&str, &str)] = &[
     ),
     ("outcome is success", "SELECT count(*) FROM audit.audit_log WHERE outcome <> 'success'"),
 ];
+
+/// Makes the planner read the heap, and then the index where there is any that serves.
+const BY_HEAP: &str = "SET enable_indexscan = off; SET enable_indexonlyscan = off;
+     SET enable_bitmapscan = off";
+const BY_INDEX: &str = "RESET enable_indexscan; RESET enable_indexonlyscan; RESET enable_bitmapscan;
+    SET enable_seqscan = off";
 
 /// Checks every rule, every CHECK, NOT NULL and bound of every leaf, and that each index of a leaf
 /// finds as many rows as the leaf has.
@@ -64,7 +73,8 @@ pub fn log_is_sound(client: &mut Client) -> Result<()> {
         let (leaf, bounds): (String, String) = (row.try_get(0)?, row.try_get(1)?);
         none_breaks(client, &leaf, &bounds)?;
         let rules = client.query(
-            "SELECT pg_get_expr(conbin, conrelid) FROM pg_constraint WHERE conrelid = $1::text::regclass AND contype = 'c'
+            "SELECT pg_get_expr(conbin, conrelid) FROM pg_constraint WHERE conrelid = $1::text::regclass
+                 AND contype = 'c'
              UNION ALL SELECT format('%I IS NOT NULL', attname) FROM pg_attribute
              WHERE attrelid = $1::text::regclass AND attnotnull AND attnum > 0",
             &[&leaf],
@@ -98,13 +108,9 @@ fn indexes_agree(client: &mut Client, leaf: &str) -> Result<()> {
         let count = format!(
             "SELECT count(*), coalesce(md5(string_agg(r::text, ' ' ORDER BY r::text)), '') FROM ({query}) r"
         );
-        client.batch_execute(
-            "SET enable_indexscan = off; SET enable_indexonlyscan = off; SET enable_bitmapscan = off",
-        )?;
+        client.batch_execute(BY_HEAP)?;
         let heap = client.query_one(&count, &[])?;
-        client.batch_execute(
-            "RESET enable_indexscan; RESET enable_indexonlyscan; RESET enable_bitmapscan; SET enable_seqscan = off",
-        )?;
+        client.batch_execute(BY_INDEX)?;
         let plan: String =
             client.query(&format!("EXPLAIN {query}"), &[])?.iter().map(|r| r.get::<_, String>(0)).collect();
         let found = client.query_one(&count, &[])?;
@@ -125,13 +131,9 @@ fn indexes_agree(client: &mut Client, leaf: &str) -> Result<()> {
 pub fn index_finds_all(client: &mut Client, leaf: &str, condition: &str) -> Result<()> {
     let query = format!("SELECT count(*) FROM {leaf} WHERE {condition}");
     let count = |client: &mut Client| -> Result<i64> { Ok(client.query_one(&query, &[])?.try_get(0)?) };
-    client.batch_execute(
-        "SET enable_indexscan = off; SET enable_indexonlyscan = off; SET enable_bitmapscan = off",
-    )?;
+    client.batch_execute(BY_HEAP)?;
     let heap = count(client)?;
-    client.batch_execute(
-        "RESET enable_indexscan; RESET enable_indexonlyscan; RESET enable_bitmapscan; SET enable_seqscan = off",
-    )?;
+    client.batch_execute(BY_INDEX)?;
     let plan = client.query(&format!("EXPLAIN {query}"), &[])?;
     let plan: String = plan.iter().map(|row| row.get::<_, String>(0)).collect();
     let found = count(client)?;

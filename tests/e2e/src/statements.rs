@@ -22,6 +22,9 @@ pub enum Kind {
     Truncate,
     Block,
     Family,
+    Cancelled,
+    Procedure,
+    Discard,
     Savepoint,
     RollbackTo,
     Release,
@@ -51,6 +54,9 @@ impl Kind {
         Self::Truncate,
         Self::Block,
         Self::Family,
+        Self::Cancelled,
+        Self::Procedure,
+        Self::Discard,
         Self::Savepoint,
         Self::RollbackTo,
         Self::Release,
@@ -139,6 +145,33 @@ pub fn statement(rng: &mut StdRng, tables: &[Table]) -> (Kind, String) {
     }
 }
 
+/// A block that ends transactions by itself, some of them with a rollback; not inside a transaction.
+pub fn procedure(rng: &mut StdRng, tables: &[Table]) -> String {
+    let parts: Vec<String> = (0..4)
+        .map(|_| {
+            let table = table(rng, tables);
+            if rng.random() { insert(rng, table) + " ON CONFLICT DO NOTHING" } else { update(rng, table) }
+        })
+        .collect();
+    format!(
+        "DO $do$ BEGIN {0}; COMMIT; {1}; ROLLBACK;
+             FOR turn IN 1..3 LOOP {2}; IF turn = 2 THEN ROLLBACK; ELSE COMMIT; END IF; END LOOP; {3};
+                 END $do$",
+        parts[0], parts[1], parts[2], parts[3]
+    )
+}
+
+/// A statement that is cancelled while it changes many rows, mostly; in a savepoint of the caller's.
+pub fn cancelled(rng: &mut StdRng) -> String {
+    let after = rng.random_range(2..40);
+    format!(
+        "SET LOCAL statement_timeout = {after};
+         INSERT INTO app.events (at, f4, note)
+             SELECT '2026-01-01'::timestamp + make_interval(secs => i), i, 'cancelled'
+                 FROM generate_series(1, 30000) AS i"
+    )
+}
+
 /// A parent with a child, a grandchild and a loose relation; then its keys change or it goes, and
 /// foreign keys do the rest. Ids nobody else uses, so that it mostly succeeds.
 fn family(rng: &mut StdRng) -> String {
@@ -172,11 +205,13 @@ fn block(rng: &mut StdRng, tables: &[Table]) -> String {
     // Errors nobody expects must not vanish in the block.
     let unexpected =
         format!("IF SQLSTATE NOT IN ('{}') THEN RAISE; END IF;", crate::workload::EXPECTED.join("','"));
+    // Now and then more subtransactions than the server keeps at hand for each session.
+    let turns = if rng.random_ratio(1, 25) { 70 } else { 4 };
     format!(
         "DO $do$ BEGIN
             BEGIN {0}; {1}; PERFORM 1 / (random() < 0.5)::int;
             EXCEPTION WHEN OTHERS THEN {unexpected} END;
-            FOR turn IN 1..4 LOOP
+            FOR turn IN 1..{turns} LOOP
                 BEGIN
                     {2};
                     BEGIN {3}; IF turn % 2 = 0 THEN RAISE EXCEPTION 'inner'; END IF;
@@ -215,7 +250,8 @@ fn upsert(rng: &mut StdRng, table: &Table) -> String {
     let column = any(rng, table.other).sql();
     let only = if rng.random() { "" } else { " WHERE random() < 0.7" };
     format!(
-        "INSERT INTO {} AS t ({}) VALUES {} ON CONFLICT ({}) DO UPDATE SET {column} = EXCLUDED.{column}{only}",
+        "INSERT INTO {} AS t ({}) VALUES {} ON CONFLICT ({})
+             DO UPDATE SET {column} = EXCLUDED.{column}{only}",
         table.sql(),
         list(table.columns()),
         rows(rng, table, 3),

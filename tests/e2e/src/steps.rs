@@ -50,14 +50,16 @@ pub fn change_and_check(client: &mut Client, schema: &str, table: &str) -> Resul
     let log = texts(
         client,
         &format!(
-            "SELECT record_id, old_record::text, new_record::text, operation || ' ' || table_schema || '.' || table_name
+            "SELECT record_id, old_record::text, new_record::text, operation || ' ' || table_schema || '.'
+                 || table_name
                  || ' ' || changed_fields::text || ' ' || actor_role || ' ' || login_role
              FROM audit.audit_log WHERE id > {last} ORDER BY record_id"
         ),
     )?;
     let roles = texts(
         client,
-        "SELECT CASE current_setting('role') WHEN 'none' THEN session_user ELSE current_setting('role') END || ' ' || session_user",
+        "SELECT CASE current_setting('role') WHEN 'none' THEN session_user ELSE current_setting('role') END
+             || ' ' || session_user",
     )?;
     let what = format!("UPDATE {schema}.{table} {{v}} {}", roles[0][0].clone().unwrap_or_default());
     let mut expected = Vec::new();

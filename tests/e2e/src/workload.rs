@@ -9,7 +9,7 @@ use rand::{Rng as _, SeedableRng as _};
 
 use crate::cluster::Cluster;
 use crate::session::unsettle;
-use crate::statements::{Kind, statement};
+use crate::statements::{Kind, cancelled, procedure, statement};
 use crate::tables::Table;
 use crate::values::quoted;
 use crate::{Failure, Result};
@@ -88,7 +88,14 @@ impl<'a> Writer<'a> {
                 self.client = self.cluster.connect(self.user, self.database)?;
                 self.settle()?;
             }
-            if self.rng.random_ratio(1, 5) {
+            if self.rng.random_ratio(1, 30) {
+                self.attempt(Kind::Discard, "DISCARD ALL")?;
+                self.settle()?;
+            }
+            if self.rng.random_ratio(1, 25) {
+                let sql = procedure(&mut self.rng, self.tables);
+                self.attempt(Kind::Procedure, &sql)?;
+            } else if self.rng.random_ratio(1, 5) {
                 let (kind, sql) = statement(&mut self.rng, self.tables);
                 self.attempt(kind, &sql)?;
             } else {
@@ -137,6 +144,12 @@ impl<'a> Writer<'a> {
                     let sql = ["SET LOCAL ROLE clerk", "RESET ROLE", "SET LOCAL TimeZone = 'Asia/Tokyo'"]
                         [self.rng.random_range(0..3)];
                     self.attempt(Kind::Setting, sql)?
+                }
+                8 if self.rng.random_ratio(1, 4) => {
+                    self.attempt(Kind::Savepoint, "SAVEPOINT cancelled")?;
+                    let sql = cancelled(&mut self.rng);
+                    self.attempt(Kind::Cancelled, &sql)?;
+                    self.attempt(Kind::RollbackTo, "ROLLBACK TO cancelled")?
                 }
                 7 if self.rng.random_ratio(1, 3) => {
                     self.attempt(Kind::Replica, "SET LOCAL session_replication_role = replica")?
@@ -243,8 +256,13 @@ impl<'a> Writer<'a> {
         count.0 += 1;
         match outcome {
             Ok(()) => {
-                count.1 += 1;
+                count.1 += usize::from(kind != Kind::Cancelled);
                 Ok(State::Open)
+            }
+            // Here the cancellation is the success.
+            Err(e) if kind == Kind::Cancelled && e.code() == Some(&SqlState::QUERY_CANCELED) => {
+                count.1 += 1;
+                Ok(State::Failed)
             }
             Err(e) if is_expected(&e) => Ok(State::Failed),
             Err(e) => Err(self.failure(sql, &e)),

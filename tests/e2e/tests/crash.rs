@@ -28,7 +28,8 @@ const LOAD: Duration = Duration::from_millis(1300);
 
 /// The table whose every row is accounted for: a session, its transaction, a step in it. The slow
 /// reference stays away from it, so that the load is one of the extension.
-const LEDGER: &str = "CREATE TABLE app.ledger (session bigint, txn bigint, step int, note text, PRIMARY KEY (session, txn, step));
+const LEDGER: &str = "CREATE TABLE app.ledger (session bigint, txn bigint, step int, note text,
+     PRIMARY KEY (session, txn, step));
     SELECT audit.enable_tracking('app.ledger');
     GRANT ALL ON app.ledger TO writer;";
 
@@ -190,7 +191,8 @@ fn keep_books(cluster: &Cluster, seed: u64, session: i64, stop: &AtomicBool) -> 
         let work = format!(
             "BEGIN; INSERT INTO app.ledger VALUES {}; SAVEPOINT a; INSERT INTO app.ledger VALUES {};
              UPDATE app.ledger SET note = 'lost' WHERE session = {session} AND txn = {txn}; ROLLBACK TO a;
-             SAVEPOINT b; UPDATE app.ledger SET note = note || '!' WHERE session = {session} AND txn = {txn}; RELEASE b;
+             SAVEPOINT b; UPDATE app.ledger SET note = note || '!' WHERE session = {session} AND txn = {txn};
+                 RELEASE b;
              DELETE FROM app.ledger WHERE session = {session} AND txn = {txn} AND step = 0;",
             several(0, rows + 1),
             several(100, 102)

@@ -67,7 +67,8 @@ fn ddl_on_roles_and_types() -> Result<()> {
     let (cluster, mut client) = database("roles_and_types")?;
     run(
         &mut client,
-        "CREATE ROLE taken; GRANT ALL ON SCHEMA public TO taken; GRANT ALL ON t TO taken; GRANT audit_reader TO taken;
+        "CREATE ROLE taken; GRANT ALL ON SCHEMA public TO taken; GRANT ALL ON t TO taken;
+             GRANT audit_reader TO taken;
          CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE TYPE pair AS (a int, b text);
          CREATE FUNCTION mood_json(mood) RETURNS json LANGUAGE sql RETURN to_json(1.50);
          ALTER TABLE t ADD COLUMN m mood DEFAULT 'sad', ADD COLUMN ms mood[] DEFAULT '{sad,ok}',
@@ -123,8 +124,10 @@ fn tracking_changes_beside_capture() -> Result<()> {
     let mut other = cluster.connect("postgres", "tracking")?;
     run(
         &mut other,
-        "PREPARE up (text) AS UPDATE t SET v = $1 WHERE id = 1; PREPARE ins (int) AS INSERT INTO t VALUES ($1, 'i', 1);
-         CREATE FUNCTION up(x text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN UPDATE t SET v = x WHERE id = 1; END $$",
+        "PREPARE up (text) AS UPDATE t SET v = $1 WHERE id = 1;
+             PREPARE ins (int) AS INSERT INTO t VALUES ($1, 'i', 1);
+         CREATE FUNCTION up(x text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN UPDATE t SET v = x
+             WHERE id = 1; END $$",
     )?;
     let steps = [
         ("SELECT audit.enable_tracking('t')", r#"{"n": 1, "v": "V", "id": 1}"#),
@@ -136,7 +139,9 @@ fn tracking_changes_beside_capture() -> Result<()> {
             r#"{"n": 1, "v": null, "id": 1}"#,
         ),
         (
-            "ALTER TABLE t RENAME COLUMN v TO w; ALTER TABLE t RENAME COLUMN n TO v; ALTER TABLE t RENAME COLUMN w TO n; ALTER TABLE t RENAME COLUMN v TO m; ALTER TABLE t RENAME COLUMN n TO v",
+            "ALTER TABLE t RENAME COLUMN v TO w; ALTER TABLE t RENAME COLUMN n TO v;
+             ALTER TABLE t RENAME COLUMN w TO n; ALTER TABLE t RENAME COLUMN v TO m;
+             ALTER TABLE t RENAME COLUMN n TO v",
             r#"{"m": 1, "v": null, "id": 1}"#,
         ),
         ("ALTER TABLE t DROP COLUMN z", r#"{"m": 1, "v": null, "id": 1}"#),
@@ -212,7 +217,8 @@ fn truncated_rows_committed_meanwhile() -> Result<()> {
     run(&mut client, "SELECT audit.enable_tracking('t', log_truncated_rows => true)")?;
     let mut other = cluster.connect("postgres", "truncated")?;
     let told = "SELECT string_agg(record_id, ' ' ORDER BY record_id), count(*)::text FROM audit.audit_log
-                WHERE transaction_id = (SELECT transaction_id FROM audit.audit_log WHERE operation = 'TRUNCATE'
+                WHERE transaction_id = (SELECT transaction_id FROM audit.audit_log
+                    WHERE operation = 'TRUNCATE'
                                         ORDER BY logged_at DESC LIMIT 1) AND operation = 'TRUNCATE'";
     let waiting = "SELECT count(*)::text FROM pg_locks WHERE NOT granted AND relation = 't'::regclass";
     run(&mut other, "BEGIN")?;

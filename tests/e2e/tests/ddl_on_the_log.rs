@@ -33,7 +33,8 @@ fn ddl_on_the_log() -> Result<()> {
         format!("COMMENT ON TABLE {leaf} IS 'commented'"),
         format!("DO $$ BEGIN LOCK TABLE {leaf} IN ACCESS EXCLUSIVE MODE; END $$"),
         "ANALYZE audit.audit_log".to_owned(),
-        "CREATE TABLE other (id int PRIMARY KEY, v text); SELECT audit.enable_tracking('other'); SELECT audit.disable_tracking('other'); DROP TABLE other".to_owned(),
+        "CREATE TABLE other (id int PRIMARY KEY, v text); SELECT audit.enable_tracking('other');
+             SELECT audit.disable_tracking('other'); DROP TABLE other".to_owned(),
     ];
     let steps: Vec<(&str, &str, &str)> = steps.iter().map(|sql| (sql.as_str(), "public", "t")).collect();
     around(&mut client, &steps)?;
@@ -67,16 +68,22 @@ fn the_month_ends_within_a_transaction() -> Result<()> {
     let (cluster, mut client) = database("month")?;
     run(
         &mut client,
-        "DO $$ DECLARE leaf text; low timestamptz; high timestamptz; cut timestamptz := clock_timestamp() + interval '2.5 s';
+        "DO $$ DECLARE
+             leaf text;
+             low timestamptz;
+             high timestamptz;
+             cut timestamptz := clock_timestamp() + interval '2.5 s';
+             attach text := 'ALTER TABLE audit.audit_log ATTACH PARTITION audit.%I FOR VALUES FROM (%L) TO (%L)';
          BEGIN
-             SELECT c.relname, (regexp_match(pg_get_expr(relpartbound, c.oid), $re$FROM \\('([^']+)'\\)$re$))[1],
-                    (regexp_match(pg_get_expr(relpartbound, c.oid), $re$TO \\('([^']+)'\\)$re$))[1]
+             SELECT c.relname, substring(bound FROM $re$FROM \\('([^']+)'\\)$re$),
+                    substring(bound FROM $re$TO \\('([^']+)'\\)$re$)
              INTO STRICT leaf, low, high
-             FROM pg_class AS c WHERE c.oid = (SELECT DISTINCT tableoid FROM audit.audit_log);
+             FROM pg_class AS c, pg_get_expr(relpartbound, c.oid) AS bound
+                 WHERE c.oid = (SELECT DISTINCT tableoid FROM audit.audit_log);
              EXECUTE format('ALTER TABLE audit.audit_log DETACH PARTITION audit.%I', leaf);
              EXECUTE format('CREATE TABLE audit.rest (LIKE audit.%I INCLUDING ALL)', leaf);
-             EXECUTE format('ALTER TABLE audit.audit_log ATTACH PARTITION audit.%I FOR VALUES FROM (%L) TO (%L)', leaf, low, cut);
-             EXECUTE format('ALTER TABLE audit.audit_log ATTACH PARTITION audit.rest FOR VALUES FROM (%L) TO (%L)', cut, high);
+             EXECUTE format(attach, leaf, low, cut);
+             EXECUTE format(attach, 'rest', cut, high);
          END $$",
     )?;
     run(&mut client, "BEGIN")?;
@@ -88,7 +95,8 @@ fn the_month_ends_within_a_transaction() -> Result<()> {
     }
     run(
         &mut client,
-        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.2); RETURN NULL; END $$;
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.2);
+             RETURN NULL; END $$;
          CREATE TRIGGER zz AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION slow();
          INSERT INTO t SELECT i, 'slow' FROM generate_series(10, 19) AS i; DROP TRIGGER zz ON t",
     )?;
@@ -97,7 +105,8 @@ fn the_month_ends_within_a_transaction() -> Result<()> {
     change_and_check(&mut client, "public", "t")?;
     let leaves = texts(
         &mut client,
-        "SELECT count(DISTINCT tableoid)::text FROM audit.audit_log WHERE new_record ->> 'v' LIKE 'slow%' AND operation = 'INSERT'",
+        "SELECT count(DISTINCT tableoid)::text FROM audit.audit_log WHERE new_record ->> 'v' LIKE 'slow%'
+             AND operation = 'INSERT'",
     )?;
     assert_eq!(leaves, [[Some("2".to_owned())]], "leaves written by one statement");
     judge::log_is_sound(&mut client)?;

@@ -13,44 +13,56 @@ const HISTORY: &str = include_str!("../sql/history.sql");
 /// What must be equal before and after: one text per subject. Rows are compared with everything in
 /// them, in order; object ids and positions on disk are not contents.
 const CONTENTS: &[(&str, &str)] = &[
-    ("log", "SELECT md5(string_agg(md5(l::text), '' ORDER BY logged_at, id)) || count(*) FROM audit.audit_log AS l"),
+    ("log", "SELECT md5(string_agg(md5(l::text), '' ORDER BY logged_at, id)) || count(*)
+         FROM audit.audit_log AS l"),
     (
         "leaves",
-        "SELECT string_agg(c.relname || ' ' || pg_get_expr(relpartbound, c.oid) || ' ' || pg_get_userbyid(relowner) || ' '
-             || coalesce(relacl::text, '-') || ' ' || (SELECT count(*) FROM audit.audit_log AS l WHERE l.tableoid = c.oid), E'\n' ORDER BY relname)
-         FROM pg_class AS c JOIN pg_inherits ON inhrelid = c.oid WHERE inhparent = 'audit.audit_log'::regclass",
+        "SELECT string_agg(c.relname || ' ' || pg_get_expr(relpartbound, c.oid) || ' '
+             || pg_get_userbyid(relowner) || ' '
+             || coalesce(relacl::text, '-') || ' ' || (SELECT count(*) FROM audit.audit_log AS l
+                 WHERE l.tableoid = c.oid), E'\n' ORDER BY relname)
+         FROM pg_class AS c JOIN pg_inherits ON inhrelid = c.oid
+             WHERE inhparent = 'audit.audit_log'::regclass",
     ),
-    ("indexes", "SELECT string_agg(indexdef, E'\n' ORDER BY indexdef) FROM pg_indexes WHERE schemaname = 'audit'"),
+    ("indexes", "SELECT string_agg(indexdef, E'\n' ORDER BY indexdef) FROM pg_indexes
+         WHERE schemaname = 'audit'"),
     ("guard events", "SELECT string_agg(e::text, E'\n' ORDER BY id) FROM audit.guard_events AS e"),
     (
         "triggers",
-        "SELECT string_agg(tgrelid::regclass || ' ' || pg_get_triggerdef(t.oid) || ' ' || tgenabled::text, E'\n'
+        "SELECT string_agg(tgrelid::regclass || ' ' || pg_get_triggerdef(t.oid) || ' '
+             || tgenabled::text, E'\n'
              ORDER BY tgrelid::regclass::text, tgname)
          FROM pg_trigger AS t WHERE NOT tgisinternal OR tgparentid <> 0",
     ),
     (
         "tracked tables",
-        "SELECT string_agg((t.table_schema, t.table_name, exclude, mask, tenant_column, detail, phi, is_enabled, status,
+        "SELECT string_agg((t.table_schema, t.table_name, exclude, mask, tenant_column, detail, phi,
+             is_enabled, status,
              since)::text, E'\n' ORDER BY t.table_name) FROM audit.tracked_tables AS t",
     ),
-    ("history of one record", "SELECT string_agg(h::text, E'\n') FROM audit.record_history('app.\"Ünusual \"\"table\"\"\"'::regclass, '[1,\"a\"]') AS h"),
+    ("history of one record", "SELECT string_agg(h::text, E'\n')
+         FROM audit.record_history('app.\"Ünusual \"\"table\"\"\"'::regclass, '[1,\"a\"]') AS h"),
     ("changes", "SELECT md5(string_agg(c::text, '' ORDER BY logged_at, id)) FROM audit.changes AS c"),
     (
         "constraints",
-        "SELECT string_agg(conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid) || convalidated, E'\n'
-             ORDER BY conrelid::regclass::text, conname) FROM pg_constraint WHERE connamespace = 'audit'::regnamespace",
+        "SELECT string_agg(conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid)
+             || convalidated, E'\n'
+             ORDER BY conrelid::regclass::text, conname) FROM pg_constraint
+                 WHERE connamespace = 'audit'::regnamespace",
     ),
     ("policies", "SELECT string_agg(p::text, E'\n' ORDER BY tablename, policyname) FROM pg_policies AS p"),
     (
         "privileges",
-        "SELECT string_agg(relname || ' ' || coalesce(relacl::text, '-') || ' ' || pg_get_userbyid(relowner) || relrowsecurity, E'\n' ORDER BY relname)
+        "SELECT string_agg(relname || ' ' || coalesce(relacl::text, '-') || ' ' || pg_get_userbyid(relowner)
+             || relrowsecurity, E'\n' ORDER BY relname)
          FROM pg_class WHERE relnamespace = 'audit'::regnamespace AND relkind IN ('r', 'p', 'S', 'v')",
     ),
     (
         "members",
         "SELECT string_agg(pg_describe_object(classid, objid, objsubid), E'\n'
              ORDER BY pg_describe_object(classid, objid, objsubid))
-         FROM pg_depend WHERE deptype = 'e' AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'audit_guard')",
+         FROM pg_depend WHERE deptype = 'e' AND refobjid = (SELECT oid FROM pg_extension
+             WHERE extname = 'audit_guard')",
     ),
 ];
 
@@ -185,7 +197,8 @@ fn refuses(client: &mut Client) -> Result<()> {
 /// Leaves belong to no extension, and the parent has no index; else the next dump loses them.
 fn leaves_are_free(client: &mut Client) -> Result<()> {
     let query = "SELECT (SELECT count(*) FROM pg_depend JOIN pg_inherits ON inhrelid = objid
-                         WHERE classid = 'pg_class'::regclass AND deptype = 'e' AND inhparent = 'audit.audit_log'::regclass),
+                         WHERE classid = 'pg_class'::regclass AND deptype = 'e'
+                        AND inhparent = 'audit.audit_log'::regclass),
                         (SELECT count(*) FROM pg_index WHERE indrelid = 'audit.audit_log'::regclass)";
     let row = client.query_one(query, &[])?;
     assert_eq!(
@@ -201,14 +214,18 @@ fn leaves_are_free(client: &mut Client) -> Result<()> {
 fn goes_on(client: &mut Client) -> Result<()> {
     let before: i64 = client.query_one("SELECT max(id) FROM audit.audit_log", &[])?.get(0);
     client.batch_execute(
-        "INSERT INTO app.\"Ünusual \"\"table\"\"\" SELECT i, 'after', 'secret', 'hidden', 1 FROM generate_series(100, 199) AS i;
+        "INSERT INTO app.\"Ünusual \"\"table\"\"\" SELECT i, 'after', 'secret', 'hidden', 1
+             FROM generate_series(100, 199) AS i;
          UPDATE app.stock SET region = 'us' WHERE region = 'eu' AND id = 1",
     )?;
     let row = client.query_one(
         "SELECT count(*) FILTER (WHERE operation = 'INSERT' AND table_name = 'Ünusual \"table\"'
-                                 AND new_record ? 'masked' AND new_record ->> 'masked' IS NULL AND NOT new_record ? 'excluded'),
-                count(*) FILTER (WHERE table_name = 'stock' AND operation IN ('DELETE', 'INSERT')), min(id) > $1
-         FROM audit.audit_log WHERE transaction_id >= (SELECT max(transaction_id) FROM audit.audit_log WHERE id > $1) - 1 AND id > $1",
+                                 AND new_record ? 'masked' AND new_record ->> 'masked' IS NULL
+                        AND NOT new_record ? 'excluded'),
+                count(*) FILTER (WHERE table_name = 'stock'
+                    AND operation IN ('DELETE', 'INSERT')), min(id) > $1
+         FROM audit.audit_log WHERE transaction_id >= (SELECT max(transaction_id) FROM audit.audit_log
+             WHERE id > $1) - 1 AND id > $1",
         &[&before],
     )?;
     let found: (i64, i64, Option<bool>) = (row.get(0), row.get(1), row.get(2));

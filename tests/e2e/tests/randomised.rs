@@ -17,7 +17,8 @@ const USERS: [&str; 4] = ["writer", "writer", "writer", "postgres"];
 /// The key of a parent and, in the same transaction, the column of a child that refers to it.
 const CASCADED: &str = "table_name = 'child' AND EXISTS (SELECT FROM audit.audit_log AS p
     WHERE p.table_name = 'parent' AND p.transaction_id = audit_log.transaction_id
-      AND p.old_record_id = audit_log.old_record ->> 'parent_id' AND p.record_id = audit_log.new_record ->> 'parent_id')";
+      AND p.old_record_id = audit_log.old_record ->> 'parent_id'
+          AND p.record_id = audit_log.new_record ->> 'parent_id')";
 
 #[test]
 fn the_log_is_what_happened() -> Result<()> {

@@ -1,5 +1,7 @@
 //! Generated tables for the image tests, and the check each of them goes through.
 
+use std::sync::OnceLock;
+
 use audit_guard_e2e::Result;
 use audit_guard_e2e::cluster::Cluster;
 use audit_guard_e2e::session::{PINNED, unsettle};
@@ -25,7 +27,8 @@ const OWN: &[(&str, &[&str])] = &[
     (
         "nested",
         &[
-            "(\"(1,x,2.0)\",\"{\"\"(2,y,)\"\"}\",\"2024-03-31 02:30:00+01\",\"{\"\"a\"\": 1.0}\",\"1 day 01:00\",\"\\\\\\\\x01ff\",one)",
+            r#"("(1,x,2.0)","{""(2,y,)""}","2024-03-31 02:30:00+01","{""a"": 1.0}","1 day
+                01:00","\\\\x01ff",one)"#,
             "(,,,,,,)",
         ],
     ),
@@ -69,23 +72,33 @@ pub(crate) struct Case {
     pub(crate) seed: u64,
 }
 
-/// A database of a cluster whose server knows the locales, with a writer's and a judge's session.
+/// A database with a writer's and a judge's session.
 pub(crate) struct Lab {
     /// Under the pinned settings.
     pub(crate) admin: Client,
     /// Under any others.
     pub(crate) writer: Client,
-    /// Last, so that it is stopped after the sessions are closed.
-    pub(crate) cluster: Cluster,
+    /// The one of this test program.
+    pub(crate) cluster: &'static Cluster,
     /// Its name.
     pub(crate) name: String,
     tables: usize,
 }
 
+/// The cluster of this test program; its server knows the locales.
+pub(crate) fn cluster() -> Result<&'static Cluster> {
+    static CLUSTER: OnceLock<std::result::Result<Cluster, String>> = OnceLock::new();
+    let made = CLUSTER.get_or_init(|| {
+        let cluster = Cluster::start(&[("fsync", "off")]).map_err(|e| e.to_string())?;
+        cluster.make_locales(LOCALES).map_err(|e| e.to_string())?;
+        Ok(cluster)
+    });
+    made.as_ref().map_err(|e| e.clone().into())
+}
+
 /// Makes a laboratory.
 pub(crate) fn lab(name: &str, seed: u64) -> Result<Lab> {
-    let cluster = Cluster::start(&[("fsync", "off")])?;
-    cluster.make_locales(LOCALES)?;
+    let cluster = cluster()?;
     let mut admin = cluster.database(name)?;
     admin.batch_execute(PINNED)?;
     admin.batch_execute(include_str!("../../sql/image_types.sql"))?;
@@ -251,7 +264,8 @@ fn update(rng: &mut StdRng, table: &str, k: u32, columns: &[(String, &str)], nul
     format!("UPDATE {table} SET {} WHERE k = {k}", set.join(", "))
 }
 
-fn run(client: &mut Client, sql: &str) -> Result<()> {
+/// Runs SQL; an error names it.
+pub(crate) fn run(client: &mut Client, sql: &str) -> Result<()> {
     client.batch_execute(sql).map_err(|e| format!("{e:?} in {sql:.2000}").into())
 }
 
@@ -281,13 +295,15 @@ fn updated(admin: &mut Client, table: &str, columns: &[(String, &str)], round: i
         "CREATE TEMP TABLE IF NOT EXISTS seen (t text, id bigint PRIMARY KEY);
          DROP TABLE IF EXISTS changed;
          CREATE TEMP TABLE changed AS
-         SELECT t.k, to_jsonb(b) AS old, to_jsonb(t) AS new, array_remove(ARRAY[NULL{differs}]::text[], NULL) AS fields
+         SELECT t.k, to_jsonb(b) AS old, to_jsonb(t) AS new,
+             array_remove(ARRAY[NULL{differs}]::text[], NULL) AS fields
          FROM {table} AS t JOIN before_it AS b USING (k)"
     ))?;
     let expected: i64 = admin.query_one("SELECT count(*) FROM changed WHERE fields <> '{}'", &[])?.get(0);
     let expected = u32::try_from(expected)?;
     let log = format!(
-        "audit.audit_log WHERE table_name = '{table}' AND operation = 'UPDATE' AND id NOT IN (SELECT id FROM seen)"
+        "audit.audit_log WHERE table_name = '{table}' AND operation = 'UPDATE' AND id NOT IN (SELECT id
+             FROM seen)"
     );
     for side in ["old", "new"] {
         // Fields are compared as sets of names in the order of the table's columns.
@@ -298,7 +314,8 @@ fn updated(admin: &mut Client, table: &str, columns: &[(String, &str)], round: i
                 "SELECT k, l.{side}_record, c.{side}, l.old_record_id IS NULL AND l.changed_fields = (
                      SELECT array_agg(f ORDER BY a.attnum) FROM unnest(c.fields) AS f
                      JOIN pg_attribute AS a ON a.attname = f AND a.attrelid = '{table}'::regclass)
-                 FROM (SELECT * FROM {log}) AS l LEFT JOIN changed AS c ON l.record_id = k::text AND c.fields <> '{{}}'"
+                 FROM (SELECT * FROM {log}) AS l LEFT JOIN changed AS c ON l.record_id = k::text
+                     AND c.fields <> '{{}}'"
             ),
         )
         .map_err(|e| format!("round {round}, {side} image: {e}"))?;
@@ -313,7 +330,8 @@ fn deleted(admin: &mut Client, table: &str) -> Result<()> {
         u32::try_from(rows)?,
         &format!(
             "SELECT k, l.old_record, to_jsonb(b), l.new_record IS NULL AND l.changed_fields IS NULL
-             FROM before_it AS b JOIN audit.audit_log AS l ON l.table_name = '{table}' AND l.record_id = k::text
+             FROM before_it AS b JOIN audit.audit_log AS l ON l.table_name = '{table}'
+                 AND l.record_id = k::text
              WHERE operation = 'DELETE'"
         ),
     )
