@@ -171,6 +171,7 @@ DECLARE
     options_before jsonb;
     options_now jsonb;
     summary text;
+    heirs text;
 BEGIN
     PERFORM audit._check_exists(target, 'enable_tracking');
     PERFORM audit._check_trackable(target);
@@ -221,6 +222,14 @@ BEGIN
     IF options_before IS NULL THEN
         PERFORM audit._record_event('tracking_enabled', target::text, NULL, options_now);
         RAISE NOTICE 'tracking %: %', target, summary;
+        -- Triggers reach partitions, but not tables that inherit in the old way.
+        SELECT string_agg(i.inhrelid::regclass::text, ', ' ORDER BY i.inhrelid::regclass::text) INTO heirs
+        FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+        WHERE i.inhparent = target AND NOT c.relispartition;
+        IF heirs IS NOT NULL THEN
+            RAISE NOTICE 'rows of tables that inherit from % are not logged: %', target, heirs
+                USING HINT = 'SELECT audit.enable_tracking(...) for each of them.';
+        END IF;
     ELSE
         PERFORM audit._record_event('tracking_changed', target::text, NULL,
                                     jsonb_build_object('before', options_before, 'now', options_now));

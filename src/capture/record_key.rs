@@ -37,7 +37,7 @@ fn record_key(target: pg_sys::Oid, record_id: &[u8]) -> Vec<u8> {
         let values: Vec<pg_sys::Datum> = parts
             .iter()
             .zip(&texts)
-            .map(|(part, text)| session::input(part.column.type_oid, part.column.type_modifier, text))
+            .map(|(part, text)| session::base_input(part.column.type_oid, part.column.type_modifier, text))
             .collect();
         let mut writer = KeyWriter::default();
         if let ([part], [value]) = (parts.as_slice(), values.as_slice()) {

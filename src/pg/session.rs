@@ -122,6 +122,15 @@ pub(crate) fn input(type_oid: pg_sys::Oid, type_modifier: i32, text: &[u8]) -> p
     }
 }
 
+/// The same for a domain as for the type that it is made of: a domain's checks are functions of its owner, which
+/// must not run with the rights of whoever only looks something up.
+pub(crate) fn base_input(type_oid: pg_sys::Oid, type_modifier: i32, text: &[u8]) -> pg_sys::Datum {
+    let mut modifier = type_modifier;
+    // SAFETY: a look-up in the catalogue's caches by type OID.
+    let base = unsafe { pg_sys::getBaseTypeAndTypmod(type_oid, &mut modifier) };
+    input(base, modifier, text)
+}
+
 /// Reserves the settings' prefix, so that nobody makes up one that does nothing.
 pub(crate) fn reserve_settings(prefix: &'static CStr) {
     // SAFETY: a NUL-terminated constant.

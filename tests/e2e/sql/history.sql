@@ -13,8 +13,9 @@ CREATE TABLE app."Ünusual ""table""" (
     "Nr" int, kind text, masked text, excluded text, community_id int, PRIMARY KEY ("Nr", kind)
 );
 CREATE TABLE app.plain (v text);
-CREATE TABLE app."a name of sixty-three bytes, which leaves no room for triggers" (id bigint
-    PRIMARY KEY, v jsonb);
+CREATE TABLE app."a name of sixty-three bytes, which leaves no room for triggers" (
+    id bigint PRIMARY KEY, v jsonb
+);
 CREATE TABLE app.stock (region text, id int, v numeric, PRIMARY KEY (region, id)) PARTITION BY LIST (region);
 CREATE TABLE app.stock_eu PARTITION OF app.stock FOR VALUES IN ('eu');
 CREATE TABLE app.stock_rest PARTITION OF app.stock DEFAULT PARTITION BY RANGE (id);

@@ -1,7 +1,6 @@
 -- An independent, slow writer of the same log: plain plpgsql and SPI, nothing shared with the extension.
 -- Who may call: attached by reference.track(), for tests only.
--- Relies on: to_jsonb() under pinned settings, record_image_ne (stored bytes of one column differ), ENABLE
--- ALWAYS.
+-- Relies on: to_jsonb() under pinned settings, record_image_ne (stored bytes of one column differ).
 
 CREATE SCHEMA reference;
 
@@ -91,8 +90,8 @@ BEGIN
 END $$;
 
 CREATE FUNCTION reference.log_row() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET DateStyle = 'ISO' SET IntervalStyle =
-    'postgres'
+SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET DateStyle = 'ISO'
+SET IntervalStyle = 'postgres'
 SET bytea_output = 'hex' SET extra_float_digits = 1 SET lc_monetary = 'C' AS $$
 DECLARE
     opt reference.tracked;
@@ -118,8 +117,7 @@ BEGIN
     END IF;
     IF TG_OP = 'UPDATE' THEN
         SELECT string_agg(format('CASE WHEN record_image_ne(ROW(($1).%1$I), ROW(($2).%1$I)) THEN %1$L END',
-            attname), ', '
-                          ORDER BY attnum)
+                                 attname), ', ' ORDER BY attnum)
         INTO comparison FROM pg_attribute
         WHERE attrelid = TG_RELID AND attnum > 0 AND NOT attisdropped AND attname <> ALL (opt.exclude);
         EXECUTE format('SELECT array_remove(ARRAY[%s]::text[], NULL)', comparison) INTO changed
@@ -142,8 +140,8 @@ END $$;
 
 -- A row that TRUNCATE takes away is written like a deleted one, under the name of the operation.
 CREATE FUNCTION reference.log_truncate() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET DateStyle = 'ISO' SET IntervalStyle =
-    'postgres'
+SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET DateStyle = 'ISO'
+SET IntervalStyle = 'postgres'
 SET bytea_output = 'hex' SET extra_float_digits = 1 SET lc_monetary = 'C' AS $$
 DECLARE
     opt reference.tracked;
@@ -153,9 +151,9 @@ BEGIN
     IF opt.truncated_rows THEN
         FOR gone IN EXECUTE format('SELECT to_jsonb(t) FROM %s AS t', TG_ARGV[0]::oid::regclass) LOOP
             gone := reference.shown(gone, opt.exclude, opt.mask);
-            PERFORM reference.write(TG_ARGV[0]::oid, 'TRUNCATE', reference.key_of(gone,
-                reference.key_columns(TG_RELID)),
-                NULL, gone, NULL, NULL, gone ->> opt.tenant);
+            PERFORM reference.write(TG_ARGV[0]::oid, 'TRUNCATE',
+                reference.key_of(gone, reference.key_columns(TG_RELID)), NULL, gone, NULL, NULL,
+                gone ->> opt.tenant);
         END LOOP;
     END IF;
     PERFORM reference.write(TG_ARGV[0]::oid, 'TRUNCATE', NULL, NULL, NULL, NULL, NULL, NULL);
@@ -172,9 +170,9 @@ DECLARE
     ours record;
     twin text;
 BEGIN
-    PERFORM audit.enable_tracking(target, exclude => exclude, mask => mask, tenant_column => coalesce(tenant,
-        ''),
-                                  detail => detail, log_truncated_rows => truncated_rows);
+    PERFORM audit.enable_tracking(target, exclude => exclude, mask => mask,
+                                  tenant_column => coalesce(tenant, ''), detail => detail,
+                                  log_truncated_rows => truncated_rows);
     INSERT INTO reference.tracked VALUES (target, exclude, mask, tenant, detail, truncated_rows);
     FOR ours IN
         SELECT tgname, tgtype & 32 <> 0 AS truncates FROM pg_trigger
@@ -185,8 +183,8 @@ BEGIN
             || '~';
         IF ours.truncates THEN
             EXECUTE format('CREATE TRIGGER %I BEFORE TRUNCATE ON %s
-                            FOR EACH STATEMENT EXECUTE FUNCTION
-                        reference.log_truncate(%s)', twin, target, target::oid);
+                            FOR EACH STATEMENT EXECUTE FUNCTION reference.log_truncate(%s)',
+                           twin, target, target::oid);
         ELSE
             EXECUTE format('CREATE TRIGGER %I AFTER INSERT OR UPDATE OR DELETE ON %s
                             FOR EACH ROW EXECUTE FUNCTION reference.log_row(%s)', twin, target, target::oid);

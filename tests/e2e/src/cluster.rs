@@ -203,12 +203,13 @@ fn watch(dir: &Path, bin: &Path) -> Result<Child> {
     Ok(command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?)
 }
 
-/// PostgreSQL refuses to run as root, so root steps down to the `postgres` user.
+/// PostgreSQL refuses to run as root, so root steps down to `AG_RUN_USER`, else to `postgres`.
 fn unprivileged<S: AsRef<OsStr>, A: AsRef<OsStr>>(program: S, args: impl IntoIterator<Item = A>) -> Command {
     let root = Command::new("id").arg("-u").output().is_ok_and(|o| o.stdout.starts_with(b"0\n"));
     let mut command = if root {
         let mut command = Command::new("runuser");
-        command.args(["-u", "postgres", "--"]).arg(program);
+        let user = std::env::var("AG_RUN_USER").unwrap_or_else(|_| "postgres".to_owned());
+        command.args(["-u", &user, "--"]).arg(program);
         command
     } else {
         Command::new(program)

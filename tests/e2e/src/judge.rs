@@ -22,8 +22,8 @@ const RULES: &[(&str, &str)] = &[
     ),
     (
         "images fit the operation",
-        "SELECT count(*) FROM audit.audit_log WHERE (old_record IS NOT NULL,
-             new_record IS NOT NULL) IS DISTINCT FROM
+        "SELECT count(*) FROM audit.audit_log
+         WHERE (old_record IS NOT NULL, new_record IS NOT NULL) IS DISTINCT FROM
              (operation IN ('UPDATE', 'DELETE') OR (operation = 'TRUNCATE' AND old_record IS NOT NULL),
               operation IN ('UPDATE', 'INSERT'))",
     ),

@@ -34,7 +34,8 @@ fn ddl_on_the_log() -> Result<()> {
         format!("DO $$ BEGIN LOCK TABLE {leaf} IN ACCESS EXCLUSIVE MODE; END $$"),
         "ANALYZE audit.audit_log".to_owned(),
         "CREATE TABLE other (id int PRIMARY KEY, v text); SELECT audit.enable_tracking('other');
-             SELECT audit.disable_tracking('other'); DROP TABLE other".to_owned(),
+             SELECT audit.disable_tracking('other'); DROP TABLE other"
+            .to_owned(),
     ];
     let steps: Vec<(&str, &str, &str)> = steps.iter().map(|sql| (sql.as_str(), "public", "t")).collect();
     around(&mut client, &steps)?;
@@ -73,7 +74,8 @@ fn the_month_ends_within_a_transaction() -> Result<()> {
              low timestamptz;
              high timestamptz;
              cut timestamptz := clock_timestamp() + interval '2.5 s';
-             attach text := 'ALTER TABLE audit.audit_log ATTACH PARTITION audit.%I FOR VALUES FROM (%L) TO (%L)';
+             attach text :=
+                 'ALTER TABLE audit.audit_log ATTACH PARTITION audit.%I FOR VALUES FROM (%L) TO (%L)';
          BEGIN
              SELECT c.relname, substring(bound FROM $re$FROM \\('([^']+)'\\)$re$),
                     substring(bound FROM $re$TO \\('([^']+)'\\)$re$)

@@ -13,8 +13,11 @@ const HISTORY: &str = include_str!("../sql/history.sql");
 /// What must be equal before and after: one text per subject. Rows are compared with everything in
 /// them, in order; object ids and positions on disk are not contents.
 const CONTENTS: &[(&str, &str)] = &[
-    ("log", "SELECT md5(string_agg(md5(l::text), '' ORDER BY logged_at, id)) || count(*)
-         FROM audit.audit_log AS l"),
+    (
+        "log",
+        "SELECT md5(string_agg(md5(l::text), '' ORDER BY logged_at, id)) || count(*)
+         FROM audit.audit_log AS l",
+    ),
     (
         "leaves",
         "SELECT string_agg(c.relname || ' ' || pg_get_expr(relpartbound, c.oid) || ' '
@@ -24,8 +27,11 @@ const CONTENTS: &[(&str, &str)] = &[
          FROM pg_class AS c JOIN pg_inherits ON inhrelid = c.oid
              WHERE inhparent = 'audit.audit_log'::regclass",
     ),
-    ("indexes", "SELECT string_agg(indexdef, E'\n' ORDER BY indexdef) FROM pg_indexes
-         WHERE schemaname = 'audit'"),
+    (
+        "indexes",
+        "SELECT string_agg(indexdef, E'\n' ORDER BY indexdef) FROM pg_indexes
+         WHERE schemaname = 'audit'",
+    ),
     ("guard events", "SELECT string_agg(e::text, E'\n' ORDER BY id) FROM audit.guard_events AS e"),
     (
         "triggers",
@@ -40,8 +46,11 @@ const CONTENTS: &[(&str, &str)] = &[
              is_enabled, status,
              since)::text, E'\n' ORDER BY t.table_name) FROM audit.tracked_tables AS t",
     ),
-    ("history of one record", "SELECT string_agg(h::text, E'\n')
-         FROM audit.record_history('app.\"Ünusual \"\"table\"\"\"'::regclass, '[1,\"a\"]') AS h"),
+    (
+        "history of one record",
+        "SELECT string_agg(h::text, E'\n')
+         FROM audit.record_history('app.\"Ünusual \"\"table\"\"\"'::regclass, '[1,\"a\"]') AS h",
+    ),
     ("changes", "SELECT md5(string_agg(c::text, '' ORDER BY logged_at, id)) FROM audit.changes AS c"),
     (
         "constraints",
