@@ -36,10 +36,13 @@ fn is_preloaded() -> bool {
     pg::session::is_preloaded()
 }
 
+/// What pgrx's test framework asks of the crate.
 #[cfg(test)]
 pub mod pg_test {
+    /// Nothing to prepare.
     pub fn setup(_options: Vec<&str>) {}
 
+    /// The servers' own settings will do.
     pub fn postgresql_conf_options() -> Vec<&'static str> {
         vec![]
     }

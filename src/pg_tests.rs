@@ -1,5 +1,7 @@
 //! Tests inside of a server: what can be seen only with the library loaded and a transaction open.
 
+#![allow(clippy::panic, reason = "a test that cannot go on should stop where it is")]
+
 #[pgrx::pg_schema]
 mod tests {
     use pgrx::prelude::*;

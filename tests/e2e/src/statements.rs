@@ -161,6 +161,16 @@ pub fn procedure(rng: &mut StdRng, tables: &[Table]) -> String {
     )
 }
 
+/// Empties one of the tables whose truncated rows are logged, after making sure that it has a row.
+pub fn truncate_one(rng: &mut StdRng) -> String {
+    match rng.random_range(0..3) {
+        0 => "INSERT INTO app.events (note) VALUES ('to be truncated'); TRUNCATE app.events",
+        1 => "INSERT INTO app.people (id, secret) VALUES (-1, 'to be truncated'); TRUNCATE app.people",
+        _ => "INSERT INTO app.ident VALUES (-1, 'to be truncated'); TRUNCATE app.ident",
+    }
+    .to_owned()
+}
+
 /// A statement that is cancelled while it changes many rows, mostly; in a savepoint of the caller's.
 pub fn cancelled(rng: &mut StdRng) -> String {
     let after = rng.random_range(2..40);

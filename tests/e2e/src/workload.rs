@@ -9,7 +9,7 @@ use rand::{Rng as _, SeedableRng as _};
 
 use crate::cluster::Cluster;
 use crate::session::unsettle;
-use crate::statements::{Kind, cancelled, procedure, statement};
+use crate::statements::{Kind, cancelled, procedure, statement, truncate_one};
 use crate::tables::Table;
 use crate::values::quoted;
 use crate::{Failure, Result};
@@ -91,6 +91,10 @@ impl<'a> Writer<'a> {
             if self.rng.random_ratio(1, 30) {
                 self.attempt(Kind::Discard, "DISCARD ALL")?;
                 self.settle()?;
+            }
+            if self.rng.random_ratio(1, 40) {
+                let sql = truncate_one(&mut self.rng);
+                self.attempt(Kind::Truncate, &sql)?;
             }
             if self.rng.random_ratio(1, 25) {
                 let sql = procedure(&mut self.rng, self.tables);
