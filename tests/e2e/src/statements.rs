@@ -83,7 +83,6 @@ impl Kind {
                 | Self::Upsert
                 | Self::Merge
                 | Self::Cte
-                | Self::Truncate
         )
     }
 }
