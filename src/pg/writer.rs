@@ -74,15 +74,16 @@ thread_local! {
 pub(crate) fn write(operation: Operation, row: &mut Row) {
     let time = ids::clock();
     let salt = ids::salt();
-    make_ready(time);
-    with_target(|slot| {
-        let Some(target) = slot else { return };
-        row.set(Field::Id, ids::next_id(target.leaf.sequence).into());
-        row.set(Field::LoggedAt, time.into());
-        row.set(Field::Operation, target.leaf.operations[operation as usize].into());
-        row.set(Field::Salt, pg_sys::Datum::from(salt.as_ptr()));
-        target.insert(row);
-    });
+    row.set(Field::LoggedAt, time.into());
+    row.set(Field::Salt, pg_sys::Datum::from(salt.as_ptr()));
+    // Finding a leaf may run statements that come back to this writer, so nothing is borrowed meanwhile.
+    while !with_target(|slot| write_if_ready(slot, time, operation, row)) {
+        let leaf = find(time);
+        with_target(|slot| {
+            slot.iter_mut().for_each(Target::close);
+            *slot = Some(Target::new(leaf));
+        });
+    }
 }
 
 /// Closes what is open, keeping the locks; before commit and before DDL.
@@ -104,29 +105,22 @@ fn with_target<T>(action: impl FnOnce(&mut Option<Target>) -> T) -> T {
     TARGET.with(|target| action(&mut target.borrow_mut()))
 }
 
-/// Makes sure that the leaf that covers `time` is open. Finding it may run statements that come back to this
-/// writer, so nothing is borrowed meanwhile.
-fn make_ready(time: i64) {
-    while !with_target(|slot| is_ready(slot, time)) {
-        let leaf = find(time);
-        with_target(|slot| *slot = Some(Target::new(leaf)));
-    }
-}
-
-/// Whether the known leaf is the right one and open; drops it when it is not.
-fn is_ready(slot: &mut Option<Target>, time: i64) -> bool {
+/// Writes the row if the known leaf is the right one and can be opened; else forgets the leaf and says false.
+fn write_if_ready(slot: &mut Option<Target>, time: i64, operation: Operation, row: &mut Row) -> bool {
     let Some(target) = slot else { return false };
     // The lock may have waited for somebody who changed or dropped the leaf: look again after it.
-    let is_open = target.is_current(time) && (target.relation.is_some() || target.open());
-    if !is_open || target.is_stale() {
-        target.close();
-        *slot = None;
-        return false;
+    let relation = if target.is_current(time) { target.opened() } else { None };
+    match relation {
+        Some(relation) if !target.is_stale() => {
+            target.insert(relation, operation, row);
+            true
+        }
+        _ => {
+            target.close();
+            *slot = None;
+            false
+        }
     }
-    if !target.described {
-        target.describe();
-    }
-    true
 }
 
 fn find(time: i64) -> Leaf {
@@ -170,18 +164,20 @@ impl Target {
         self.leaf.stale.get() || self.indexes_stale.get()
     }
 
-    /// Opens the heap; false when the leaf is gone.
-    fn open(&mut self) -> bool {
-        let lock = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
-        // SAFETY: gives null when the relation no longer exists.
-        let relation = as_top_transaction(|| unsafe { pg_sys::try_table_open(self.leaf.oid, lock) });
-        self.relation = (!relation.is_null()).then_some(relation);
-        self.relation.is_some()
+    /// The open heap; None when the leaf is gone.
+    #[inline]
+    fn opened(&mut self) -> Option<pg_sys::Relation> {
+        if self.relation.is_none() {
+            let lock = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
+            // SAFETY: gives null when the relation no longer exists.
+            let relation = as_top_transaction(|| unsafe { pg_sys::try_table_open(self.leaf.oid, lock) });
+            self.relation = (!relation.is_null()).then_some(relation);
+        }
+        self.relation
     }
 
     /// Reads columns and indexes of the open leaf, once per leaf; anew when an ERROR came in between.
-    fn describe(&mut self) {
-        let Some(relation) = self.relation else { return };
+    fn describe(&mut self, relation: pg_sys::Relation) {
         as_top_transaction(|| self.indexes.iter_mut().for_each(Index::close));
         self.indexes.clear();
         self.sources = leaf::column_sources(relation);
@@ -201,8 +197,12 @@ impl Target {
         self.described = true;
     }
 
-    fn insert(&mut self, row: &Row) {
-        let Some(relation) = self.relation else { return };
+    fn insert(&mut self, relation: pg_sys::Relation, operation: Operation, row: &mut Row) {
+        if !self.described {
+            self.describe(relation);
+        }
+        row.set(Field::Id, ids::next_id(self.leaf.sequence).into());
+        row.set(Field::Operation, self.leaf.operations[operation as usize].into());
         for (position, source) in self.sources.iter().enumerate() {
             match source {
                 Some(field) => {
