@@ -17,6 +17,8 @@ thread_local! {
 
 unsafe extern "C-unwind" {
     fn nextval_internal(sequence: pg_sys::Oid, check_permissions: bool) -> i64;
+    /// Cannot raise an ERROR, so it needs no guard.
+    safe fn GetCurrentTimestamp() -> pg_sys::TimestampTz;
 }
 
 /// The next id of an audit row. Ids rise within a backend; between backends they come in blocks.
@@ -36,9 +38,7 @@ pub(crate) fn next_id(sequence: pg_sys::Oid) -> i64 {
 /// The clock in microseconds since 2000-01-01 UTC; never earlier than the last time this backend asked, so
 /// that a clock that is set back does not reorder the changes of a session.
 pub(crate) fn clock() -> i64 {
-    // SAFETY: reads the system's clock.
-    let now = unsafe { pg_sys::GetCurrentTimestamp() };
-    let time = now.max(LAST_TIME.get());
+    let time = GetCurrentTimestamp().max(LAST_TIME.get());
     LAST_TIME.set(time);
     time
 }

@@ -62,6 +62,16 @@ const COLUMNS: [(Field, &str); 23] = [
 /// The number of fields that a row has.
 pub(crate) const FIELDS: usize = COLUMNS.len();
 
+/// The number of columns of a leaf as the extension makes it: the fields, then `redaction`.
+pub(crate) const LEAF_COLUMNS: usize = FIELDS + 1;
+
+/// Whether a leaf's columns are the fields in their order, so that a row's values can be used as they are.
+pub(crate) fn in_order(sources: &[Option<Field>]) -> bool {
+    sources.len() == LEAF_COLUMNS
+        && sources[FIELDS].is_none()
+        && sources.iter().zip(COLUMNS).all(|(source, (field, _))| *source == Some(field))
+}
+
 /// One leaf as the catalogue describes it; cached until the server says that it changed.
 pub(crate) struct Leaf {
     pub(crate) oid: pg_sys::Oid,

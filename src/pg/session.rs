@@ -19,16 +19,22 @@ pub(crate) struct Roles {
     pub(crate) effective: pg_sys::Oid,
 }
 
+// Asked for every row, and unable to raise an ERROR: called without the guard that pgrx puts around each call.
+unsafe extern "C-unwind" {
+    safe fn GetAuthenticatedUserId() -> pg_sys::Oid;
+    safe fn GetSessionUserId() -> pg_sys::Oid;
+    safe fn GetOuterUserId() -> pg_sys::Oid;
+    safe fn GetUserId() -> pg_sys::Oid;
+    safe fn GetCurrentCommandId(used: bool) -> pg_sys::CommandId;
+}
+
 #[inline]
 pub(crate) fn roles() -> Roles {
-    // SAFETY: reads variables of the server, in a transaction.
-    unsafe {
-        Roles {
-            login: pg_sys::GetAuthenticatedUserId(),
-            session: pg_sys::GetSessionUserId(),
-            outer: pg_sys::GetOuterUserId(),
-            effective: pg_sys::GetUserId(),
-        }
+    Roles {
+        login: GetAuthenticatedUserId(),
+        session: GetSessionUserId(),
+        outer: GetOuterUserId(),
+        effective: GetUserId(),
     }
 }
 
@@ -48,7 +54,8 @@ pub(crate) fn role_name(role: pg_sys::Oid) -> Vec<u8> {
 #[inline]
 pub(crate) fn moment() -> (u64, u32) {
     // SAFETY: assigns a transaction id, which the row that is about to be written needs anyway.
-    unsafe { (pg_sys::GetTopFullTransactionId().value, pg_sys::GetCurrentCommandId(false)) }
+    let transaction = unsafe { pg_sys::GetTopFullTransactionId().value };
+    (transaction, GetCurrentCommandId(false))
 }
 
 /// The value of a setting; None when it is unknown or empty. Valid until the setting changes.

@@ -73,7 +73,9 @@ fn same_bytes(length: i16, old: pg_sys::Datum, new: pg_sys::Datum) -> bool {
 pub(crate) fn with_payload<T>(value: pg_sys::Datum, read: impl FnOnce(&[u8]) -> T) -> T {
     // SAFETY: the datum is a varlena; an unpacked copy lives in the memory of the trigger call.
     unsafe {
-        let packed = pg_sys::pg_detoast_datum_packed(value.cast_mut_ptr());
+        let stored = value.cast_mut_ptr::<pg_sys::varlena>();
+        let is_plain = !pgrx::varatt_is_1b_e(stored) && !pgrx::varatt_is_4b_c(stored);
+        let packed = if is_plain { stored } else { pg_sys::pg_detoast_datum_packed(stored) };
         let start = pgrx::vardata_any(packed).cast::<u8>();
         read(std::slice::from_raw_parts(start, pgrx::varsize_any_exhdr(packed)))
     }

@@ -7,7 +7,7 @@
 
 use super::events::{self, Stale};
 use super::index::Index;
-use super::leaf::{self, FIELDS, Field, Leaf};
+use super::leaf::{self, Field, LEAF_COLUMNS, Leaf};
 use super::memory::{Memory, as_top_transaction};
 use super::{ids, maintenance, names};
 use pgrx::prelude::*;
@@ -25,13 +25,13 @@ pub(crate) enum Operation {
 
 /// The values of one audit row; a field that is not set is null.
 pub(crate) struct Row {
-    values: [pg_sys::Datum; FIELDS],
-    nulls: [bool; FIELDS],
+    values: [pg_sys::Datum; LEAF_COLUMNS],
+    nulls: [bool; LEAF_COLUMNS],
 }
 
 impl Row {
     pub(crate) fn new() -> Self {
-        Self { values: [pg_sys::Datum::null(); FIELDS], nulls: [true; FIELDS] }
+        Self { values: [pg_sys::Datum::null(); LEAF_COLUMNS], nulls: [true; LEAF_COLUMNS] }
     }
 
     #[inline]
@@ -53,6 +53,8 @@ struct Target {
     leaf: Leaf,
     relation: Option<pg_sys::Relation>,
     sources: Vec<Option<Field>>,
+    /// Whether the sources are all fields in their order, as in every leaf that the extension made.
+    in_order: bool,
     indexes: Vec<Index>,
     /// Raised when one of the leaf's indexes changes: an index that is being built concurrently becomes ready
     /// for inserts without a word about the leaf itself.
@@ -144,6 +146,7 @@ impl Target {
             leaf,
             relation: None,
             sources: Vec::new(),
+            in_order: false,
             indexes: Vec::new(),
             indexes_stale: Stale::default(),
             memory: Memory::new(c"audit_guard leaf"),
@@ -181,6 +184,7 @@ impl Target {
         as_top_transaction(|| self.indexes.iter_mut().for_each(Index::close));
         self.indexes.clear();
         self.sources = leaf::column_sources(relation);
+        self.in_order = leaf::in_order(&self.sources);
         self.values = vec![pg_sys::Datum::null(); self.sources.len()];
         self.nulls = vec![true; self.sources.len()];
         // SAFETY: the list belongs to this call.
@@ -203,6 +207,29 @@ impl Target {
         }
         row.set(Field::Id, ids::next_id(self.leaf.sequence).into());
         row.set(Field::Operation, self.leaf.operations[operation as usize].into());
+        if !self.in_order {
+            self.reorder(row);
+        }
+        let (values, nulls) = if self.in_order {
+            (row.values.as_mut_slice(), row.nulls.as_mut_slice())
+        } else {
+            (self.values.as_mut_slice(), self.nulls.as_mut_slice())
+        };
+        // SAFETY: values and nulls have one entry for each column of the open relation, of the column's type;
+        // the tuple lives in the memory of the trigger call.
+        let tuple = unsafe {
+            let tuple = pg_sys::heap_form_tuple((*relation).rd_att, values.as_mut_ptr(), nulls.as_mut_ptr());
+            let command = pg_sys::GetCurrentCommandId(true);
+            pg_sys::heap_insert(relation, tuple, command, 0, std::ptr::null_mut());
+            tuple
+        };
+        for index in &mut self.indexes {
+            index.insert(relation, tuple, values, nulls);
+        }
+    }
+
+    /// Puts the values in the order of a leaf that somebody made with another one.
+    fn reorder(&mut self, row: &Row) {
         for (position, source) in self.sources.iter().enumerate() {
             match source {
                 Some(field) => {
@@ -211,21 +238,6 @@ impl Target {
                 }
                 None => self.nulls[position] = true,
             }
-        }
-        // SAFETY: values and nulls have one entry for each column of the open relation, of the column's type;
-        // the tuple lives in the memory of the trigger call.
-        let tuple = unsafe {
-            let tuple = pg_sys::heap_form_tuple(
-                (*relation).rd_att,
-                self.values.as_mut_ptr(),
-                self.nulls.as_mut_ptr(),
-            );
-            let command = pg_sys::GetCurrentCommandId(true);
-            pg_sys::heap_insert(relation, tuple, command, 0, std::ptr::null_mut());
-            tuple
-        };
-        for index in &mut self.indexes {
-            index.insert(relation, tuple, &self.values, &self.nulls);
         }
     }
 
