@@ -135,7 +135,7 @@ impl Context {
         let of_request = |name: &CStr| headers.and_then(|_| session::setting(name));
         let (method, path) = (of_request(c"request.method"), of_request(c"request.path"));
         let anything = claims.or(claim_sub).or(headers).is_some();
-        let rules = if anything { settings::raw_rules() } else { self.rules.clone() };
+        let rules = anything.then(settings::raw_rules);
         let raw = &self.raw;
         if raw.claims.as_deref() == claims
             && raw.claim_sub.as_deref() == claim_sub
@@ -143,7 +143,7 @@ impl Context {
             && raw.headers.as_deref() == headers
             && raw.method.as_deref() == method
             && raw.path.as_deref() == path
-            && rules == self.rules
+            && rules.as_ref().is_none_or(|rules| *rules == self.rules)
         {
             return false;
         }
@@ -168,7 +168,9 @@ impl Context {
             method: own(method),
             path: own(path),
         };
-        self.rules = rules;
+        if let Some(rules) = rules {
+            self.rules = rules;
+        }
         true
     }
 
