@@ -3,8 +3,11 @@
 //! The leaf's own indexes are on plain columns, at most with the predicate "column IS NOT NULL", and take the
 //! short way. An index that a user added on an expression or with another predicate takes the executor's.
 
-use super::memory::{Memory, as_top_transaction};
+use super::memory::{Memory, as_top_transaction, keep_for_transaction};
 use pgrx::prelude::*;
+
+/// What inserting into an index takes.
+const LOCK: pg_sys::LOCKMODE = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
 
 /// One index of the leaf; the description is kept across transactions, the open relation is not.
 pub(crate) struct Index {
@@ -25,14 +28,15 @@ impl Index {
     ///
     /// None for an index that is not yet ready for inserts.
     pub(crate) fn describe(oid: pg_sys::Oid, memory: &Memory) -> Option<Self> {
-        let relation = open(oid);
-        // SAFETY: the relation is open; BuildIndexInfo allocates in the context that outlives the description.
+        // SAFETY: an ERROR for an index that no longer exists; BuildIndexInfo allocates in the context that
+        // outlives the description.
         unsafe {
+            let relation = pg_sys::index_open(oid, LOCK);
             if !(*(*relation).rd_index).indisready {
-                let lock = pg_sys::NoLock as pg_sys::LOCKMODE;
-                as_top_transaction(|| pg_sys::index_close(relation, lock));
+                pg_sys::index_close(relation, LOCK);
                 return None;
             }
+            keep_for_transaction(relation);
             let info = memory.run(|| pg_sys::BuildIndexInfo(relation));
             let count = (*info).ii_NumIndexAttrs as usize;
             let attributes = &(&(*info).ii_IndexAttrNumbers)[..count];
@@ -82,13 +86,15 @@ impl Index {
         match self.relation {
             Some(relation) => relation,
             None => {
-                let relation = open(self.oid);
-                // SAFETY: `info` lives in the description's memory. What an access method caches in it lives
-                // in the transaction's, and the last transaction's is gone.
-                unsafe {
+                // SAFETY: as in `describe`. What an access method caches in `info` lives in the transaction's
+                // memory, and the last transaction's is gone.
+                let relation = unsafe {
+                    let relation = pg_sys::index_open(self.oid, LOCK);
+                    keep_for_transaction(relation);
                     (*self.info).ii_AmCache = std::ptr::null_mut();
                     (*self.info).ii_Context = pg_sys::TopTransactionContext;
-                }
+                    relation
+                };
                 self.relation = Some(relation);
                 relation
             }
@@ -190,12 +196,6 @@ unsafe fn holds(predicate: *mut pg_sys::ExprState, context: *mut pg_sys::ExprCon
         let result = pg_sys::ffi::pg_guard_ffi_boundary(|| evaluate(predicate, context, &mut is_null));
         result.value() != 0 && !is_null
     }
-}
-
-fn open(oid: pg_sys::Oid) -> pg_sys::Relation {
-    let lock = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
-    // SAFETY: an ERROR for an index that no longer exists.
-    as_top_transaction(|| unsafe { pg_sys::index_open(oid, lock) })
 }
 
 /// Whether the access method keeps a buffer pinned between inserts.

@@ -43,15 +43,32 @@ impl Drop for Memory {
     }
 }
 
-/// Runs `action` so that what it opens or pins belongs to the top transaction and survives the end of a
-/// savepoint. An ERROR makes the server choose the owner itself.
+/// Runs `action`, which waits for nothing, so that what it opens, pins or closes belongs to the top
+/// transaction and survives the end of a savepoint. If it failed in a savepoint, nobody would let go of what
+/// the top transaction holds by then, so a cancellation waits until the action is done.
 pub(crate) fn as_top_transaction<T>(action: impl FnOnce() -> T) -> T {
-    // SAFETY: exchanges a variable of the server and puts it back.
+    // SAFETY: exchanges a variable of the server and puts it back; the server itself resets both after an ERROR.
     unsafe {
         let owner = pg_sys::CurrentResourceOwner;
+        pg_sys::InterruptHoldoffCount += 1;
         pg_sys::CurrentResourceOwner = pg_sys::TopTransactionResourceOwner;
         let result = action();
         pg_sys::CurrentResourceOwner = owner;
+        pg_sys::InterruptHoldoffCount -= 1;
         result
+    }
+}
+
+/// Hands an open relation to the top transaction, so that it stays open when a savepoint ends. Opening it there
+/// would not do: it waits for locks and reads catalogues, and may be cancelled meanwhile. The lock is released
+/// with the savepoint that took it, if that is rolled back.
+///
+/// # Safety
+/// The caller has just opened the relation under the current resource owner.
+pub(crate) unsafe fn keep_for_transaction(relation: pg_sys::Relation) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        as_top_transaction(|| pg_sys::RelationIncrementReferenceCount(relation));
+        pg_sys::relation_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
     }
 }

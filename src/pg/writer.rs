@@ -8,7 +8,7 @@
 use super::events::{self, Stale};
 use super::index::Index;
 use super::leaf::{self, Field, LEAF_COLUMNS, Leaf};
-use super::memory::{Memory, as_top_transaction};
+use super::memory::{Memory, as_top_transaction, keep_for_transaction};
 use super::{ids, maintenance, names};
 use pgrx::prelude::*;
 use std::cell::RefCell;
@@ -173,8 +173,13 @@ impl Target {
         if self.relation.is_none() {
             let lock = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
             // SAFETY: gives null when the relation no longer exists.
-            let relation = as_top_transaction(|| unsafe { pg_sys::try_table_open(self.leaf.oid, lock) });
-            self.relation = (!relation.is_null()).then_some(relation);
+            self.relation = unsafe {
+                let relation = pg_sys::try_table_open(self.leaf.oid, lock);
+                (!relation.is_null()).then(|| {
+                    keep_for_transaction(relation);
+                    relation
+                })
+            };
         }
         self.relation
     }
