@@ -36,7 +36,6 @@ impl Index {
                 pg_sys::index_close(relation, LOCK);
                 return None;
             }
-            keep_for_transaction(relation);
             let info = memory.run(|| pg_sys::BuildIndexInfo(relation));
             let count = (*info).ii_NumIndexAttrs as usize;
             let attributes = &(&(*info).ii_IndexAttrNumbers)[..count];
@@ -46,6 +45,8 @@ impl Index {
                 || attributes.iter().any(|&attribute| attribute <= 0);
             (*info).ii_AmCache = std::ptr::null_mut();
             (*info).ii_Context = pg_sys::TopTransactionContext;
+            // Last, because a description that fails must not leave the index open.
+            keep_for_transaction(relation);
             Some(Self {
                 oid,
                 columns: attributes.iter().map(|&attribute| (attribute - 1).max(0) as usize).collect(),

@@ -47,7 +47,7 @@ impl Drop for Memory {
 /// transaction and survives the end of a savepoint. If it failed in a savepoint, nobody would let go of what
 /// the top transaction holds by then, so a cancellation waits until the action is done.
 pub(crate) fn as_top_transaction<T>(action: impl FnOnce() -> T) -> T {
-    // SAFETY: exchanges a variable of the server and puts it back; the server itself resets both after an ERROR.
+    // SAFETY: changes two variables of the server and puts them back; after an ERROR the server resets both.
     unsafe {
         let owner = pg_sys::CurrentResourceOwner;
         pg_sys::InterruptHoldoffCount += 1;
