@@ -31,9 +31,14 @@ extension_sql_file!(
     requires = ["install_30_guard"]
 );
 extension_sql_file!(
+    "../sql/install/41_index_log.sql",
+    name = "install_41_index_log",
+    requires = ["install_40_partitions"]
+);
+extension_sql_file!(
     "../sql/install/45_tracking_rules.sql",
     name = "install_45_tracking_rules",
-    requires = ["install_40_partitions"]
+    requires = ["install_41_index_log"]
 );
 extension_sql_file!(
     "../sql/install/50_tracking.sql",
@@ -51,9 +56,29 @@ extension_sql_file!(
     requires = ["install_51_context"]
 );
 extension_sql_file!(
+    "../sql/install/53_schemas.sql",
+    name = "install_53_schemas",
+    requires = ["install_52_tracked_tables"]
+);
+extension_sql_file!(
+    "../sql/install/54_ddl.sql",
+    name = "install_54_ddl",
+    requires = ["install_53_schemas"]
+);
+extension_sql_file!(
+    "../sql/install/55_repair.sql",
+    name = "install_55_repair",
+    requires = ["install_54_ddl"]
+);
+extension_sql_file!(
+    "../sql/install/56_restore.sql",
+    name = "install_56_restore",
+    requires = ["install_55_repair"]
+);
+extension_sql_file!(
     "../sql/install/60_history.sql",
     name = "install_60_history",
-    requires = ["install_52_tracked_tables"]
+    requires = ["install_56_restore"]
 );
 extension_sql_file!(
     "../sql/install/61_health.sql",
@@ -61,8 +86,43 @@ extension_sql_file!(
     requires = ["install_60_history"]
 );
 extension_sql_file!(
-    "../sql/install/99_privileges.sql",
-    name = "install_99_privileges",
-    requires = ["install_61_health"],
+    "../sql/install/62_as_of.sql",
+    name = "install_62_as_of",
+    requires = ["install_61_health"]
+);
+extension_sql_file!(
+    "../sql/install/63_table_as_of.sql",
+    name = "install_63_table_as_of",
+    requires = ["install_62_as_of"]
+);
+extension_sql_file!(
+    "../sql/install/64_undo.sql",
+    name = "install_64_undo",
+    requires = ["install_63_table_as_of"]
+);
+extension_sql_file!(
+    "../sql/install/70_import.sql",
+    name = "install_70_import",
+    requires = ["install_64_undo"]
+);
+extension_sql_file!(
+    "../sql/install/80_compat.sql",
+    name = "install_80_compat",
+    requires = ["install_70_import"]
+);
+extension_sql_file!(
+    "../sql/install/90_privileges.sql",
+    name = "install_90_privileges",
+    requires = ["install_80_compat"]
+);
+extension_sql_file!(
+    "../sql/install/95_api.sql",
+    name = "install_95_api",
+    requires = ["install_90_privileges"]
+);
+extension_sql_file!(
+    "../sql/install/99_notices.sql",
+    name = "install_99_notices",
+    requires = ["install_95_api"],
     finalize
 );

@@ -1,0 +1,3 @@
+-- Purpose: builds the indexes on actor and tenant on request.
+-- Who may call: audit_admin.
+-- Relies on: 40_partitions.sql.

@@ -1,0 +1,3 @@
+-- Purpose: tracks all tables of a schema, those to come included.
+-- Who may call: members of audit_admin that own the tables.
+-- Relies on: 50_tracking.sql.

@@ -1,0 +1,3 @@
+-- Purpose: keeps tracking right when tables are altered: renames, new partitions, switched-off triggers.
+-- Who may call: nobody; an event trigger runs it.
+-- Relies on: 50_tracking.sql, 53_schemas.sql.

@@ -1,0 +1,3 @@
+-- Purpose: marks what a restore loads.
+-- Who may call: audit_admin.
+-- Relies on: 21_guard_events.sql.

@@ -1,0 +1,3 @@
+-- Purpose: shows a record as it was at a point in time.
+-- Who may call: audit_reader.
+-- Relies on: 60_history.sql.

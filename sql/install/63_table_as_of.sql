@@ -1,0 +1,3 @@
+-- Purpose: shows a table as it was at a point in time.
+-- Who may call: audit_reader.
+-- Relies on: 62_as_of.sql.

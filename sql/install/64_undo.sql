@@ -1,0 +1,3 @@
+-- Purpose: prints the statements that undo a transaction.
+-- Who may call: audit_reader.
+-- Relies on: 62_as_of.sql.

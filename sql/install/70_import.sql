@@ -1,0 +1,3 @@
+-- Purpose: takes over histories that other tools recorded.
+-- Who may call: audit_admin.
+-- Relies on: 40_partitions.sql, 45_tracking_rules.sql.

@@ -1,0 +1,3 @@
+-- Purpose: names and shapes that code written for the earlier audit functions expects.
+-- Who may call: superusers.
+-- Relies on: 20_audit_log.sql, 30_guard.sql.

@@ -1,0 +1,3 @@
+-- Purpose: the schema audit_api for PostgREST: one signature per name.
+-- Who may call: the roles that may call the originals.
+-- Relies on: 90_privileges.sql.
