@@ -60,25 +60,26 @@ extension_sql_file!(
     name = "install_53_schemas",
     requires = ["install_52_tracked_tables"]
 );
+extension_sql_file!("../sql/install/54_ddl.sql", name = "install_54_ddl", requires = ["install_53_schemas"]);
 extension_sql_file!(
-    "../sql/install/54_ddl.sql",
-    name = "install_54_ddl",
-    requires = ["install_53_schemas"]
-);
-extension_sql_file!(
-    "../sql/install/55_repair.sql",
-    name = "install_55_repair",
+    "../sql/install/55_ddl_trigger.sql",
+    name = "install_55_ddl_trigger",
     requires = ["install_54_ddl"]
 );
 extension_sql_file!(
     "../sql/install/56_restore.sql",
     name = "install_56_restore",
-    requires = ["install_55_repair"]
+    requires = ["install_55_ddl_trigger"]
+);
+extension_sql_file!(
+    "../sql/install/57_repair.sql",
+    name = "install_57_repair",
+    requires = ["install_56_restore"]
 );
 extension_sql_file!(
     "../sql/install/60_history.sql",
     name = "install_60_history",
-    requires = ["install_56_restore"]
+    requires = ["install_57_repair"]
 );
 extension_sql_file!(
     "../sql/install/61_health.sql",
@@ -106,9 +107,14 @@ extension_sql_file!(
     requires = ["install_64_undo"]
 );
 extension_sql_file!(
+    "../sql/install/71_import_formats.sql",
+    name = "install_71_import_formats",
+    requires = ["install_70_import"]
+);
+extension_sql_file!(
     "../sql/install/80_compat.sql",
     name = "install_80_compat",
-    requires = ["install_70_import"]
+    requires = ["install_71_import_formats"]
 );
 extension_sql_file!(
     "../sql/install/90_privileges.sql",

@@ -21,10 +21,13 @@ CREATE TABLE audit.guard_events (
 COMMENT ON TABLE audit.guard_events IS 'what was done to the audit system itself; append-only, kept for ever';
 COMMENT ON COLUMN audit.guard_events.id IS 'number of the event';
 COMMENT ON COLUMN audit.guard_events.logged_at IS 'clock time of the event';
-COMMENT ON COLUMN audit.guard_events.kind IS 'tracking_enabled, tracking_changed, tracking_disabled';
+COMMENT ON COLUMN audit.guard_events.kind IS
+    'what was done: tracking_enabled, tracking_changed, tracking_disabled, tracking_suspended, '
+    'tracking_resumed, tracking_repaired, table_renamed, schema_tracking_enabled, schema_tracking_disabled, '
+    'restore_begun, history_imported';
 COMMENT ON COLUMN audit.guard_events.object IS 'the table or object that it was about';
 COMMENT ON COLUMN audit.guard_events.reason IS 'why, in the words of the person who did it';
-COMMENT ON COLUMN audit.guard_events.detail IS 'the options before and after';
+COMMENT ON COLUMN audit.guard_events.detail IS 'the options before and after, or what belongs to the kind';
 COMMENT ON COLUMN audit.guard_events.actor_id IS
     'the acting person, as declared or as in the JWT; never proof';
 COMMENT ON COLUMN audit.guard_events.actor_role IS 'the role in force; a definer function does not hide it';
@@ -34,6 +37,9 @@ COMMENT ON COLUMN audit.guard_events.application_name IS 'application_name of th
 COMMENT ON COLUMN audit.guard_events.transaction_id IS 'the transaction of the event (64 bit)';
 COMMENT ON COLUMN audit.guard_events.salt IS 'random, so that a commitment to this row cannot be guessed';
 COMMENT ON COLUMN audit.guard_events.redaction IS 'what remains provable of values that were erased';
+
+-- What happened to one table is asked after every statement that alters it.
+CREATE INDEX guard_events_object_idx ON audit.guard_events (object, id);
 
 ALTER TABLE audit.guard_events ENABLE ROW LEVEL SECURITY;
 CREATE POLICY readers ON audit.guard_events FOR SELECT TO audit_reader USING (true);
@@ -49,14 +55,22 @@ DECLARE
     who audit.request_context := audit.current_context();
     event_id bigint;
 BEGIN
-    INSERT INTO audit.guard_events
-        (kind, object, reason, detail,
-         actor_id, actor_role, login_role, client_ip, application_name, transaction_id)
-    VALUES
-        (_record_event.kind, _record_event.object, _record_event.reason, coalesce(_record_event.detail, '{}'),
-         who.actor_id, who.actor_role, who.login_role, who.client_ip, who.application_name,
-         pg_current_xact_id()::text::bigint)
-    RETURNING id INTO event_id;
+    LOOP
+        INSERT INTO audit.guard_events
+            (kind, object, reason, detail,
+             actor_id, actor_role, login_role, client_ip, application_name, transaction_id)
+        VALUES
+            (_record_event.kind, _record_event.object, _record_event.reason,
+             coalesce(_record_event.detail, '{}'),
+             who.actor_id, who.actor_role, who.login_role, who.client_ip, who.application_name,
+             pg_current_xact_id()::text::bigint)
+        ON CONFLICT ON CONSTRAINT guard_events_pkey DO NOTHING
+        RETURNING id INTO event_id;
+        EXIT WHEN event_id IS NOT NULL;
+        -- In the middle of a restore the rows are there already, but the sequence is not yet where it was.
+        PERFORM setval(pg_get_serial_sequence('audit.guard_events', 'id'), max(e.id))
+        FROM audit.guard_events e;
+    END LOOP;
     RETURN event_id;
 END
 $body$;

@@ -56,12 +56,6 @@ BEGIN
                   HINT = format('SELECT audit.enable_tracking(%L, detail => ''delta'');', target::text);
     END IF;
 
-    IF log_truncated_rows AND (SELECT c.relkind = 'p' FROM pg_class c WHERE c.oid = target) THEN
-        RAISE EXCEPTION 'log_truncated_rows is not available for a partitioned table like %', target
-            USING ERRCODE = 'feature_not_supported',
-                  HINT = 'A TRUNCATE of it is logged as one row. ' || retry;
-    END IF;
-
     SELECT k.name INTO offending
     FROM unnest(audit._key_columns(target)) k(name) WHERE k.name = ANY (exclude || mask) LIMIT 1;
     IF FOUND THEN
@@ -87,9 +81,9 @@ $body$;
 COMMENT ON FUNCTION audit._check_options(regclass, text[], text[], name, text, boolean, boolean) IS
     'internal: refuses options that contradict each other or the table';
 
--- Removes triggers of ours that would log the same rows twice, and refuses foreign triggers that have our
--- names.
-CREATE FUNCTION audit._clear_the_way(target regclass, keep name[], wanted name[]) RETURNS void
+-- Removes triggers of ours that would log the same rows or the same TRUNCATE twice, and refuses foreign triggers
+-- that have our names. A partition keeps its TRUNCATE trigger: it needs one of its own.
+CREATE FUNCTION audit._clear_the_way(target regclass, keep name, wanted name[]) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $body$
@@ -116,7 +110,10 @@ BEGIN
         SELECT t.trigger_name, r.relation, r.relation <> target AS on_partition
         FROM (SELECT _clear_the_way.target UNION SELECT p.relid FROM pg_partition_tree(target) p) r(relation)
         CROSS JOIN LATERAL audit._own_triggers(r.relation) t
-        WHERE NOT t.is_clone AND NOT (r.relation = target AND t.trigger_name = ANY (keep))
+        WHERE NOT t.is_clone
+          AND CASE WHEN t.is_row THEN r.relation <> target OR t.trigger_name IS DISTINCT FROM keep
+                   ELSE EXISTS (SELECT FROM audit._own_triggers(r.relation) other
+                                WHERE NOT other.is_row AND other.trigger_id < t.trigger_id) END
         ORDER BY r.relation::text, t.trigger_name
     LOOP
         EXECUTE format('DROP TRIGGER %I ON %s', own.trigger_name, own.relation);
@@ -130,8 +127,63 @@ BEGIN
     END LOOP;
 END
 $body$;
-COMMENT ON FUNCTION audit._clear_the_way(regclass, name[], name[]) IS
+COMMENT ON FUNCTION audit._clear_the_way(regclass, name, name[]) IS
     'internal: makes sure that each row of the table is logged exactly once';
+
+CREATE FUNCTION audit._row_trigger_command(target regclass, trigger_name name, arguments text) RETURNS text
+LANGUAGE sql STABLE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT format('CREATE OR REPLACE TRIGGER %I AFTER INSERT OR UPDATE OR DELETE ON %s '
+                  'FOR EACH ROW EXECUTE FUNCTION audit.log_changes(%s)', trigger_name, target, arguments)
+$body$;
+COMMENT ON FUNCTION audit._row_trigger_command(regclass, name, text) IS
+    'internal: the command that makes the trigger which records changes of rows';
+
+-- The server clones row triggers to partitions, but not these.
+CREATE FUNCTION audit._truncate_commands(target regclass) RETURNS text[]
+LANGUAGE sql STABLE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT coalesce(array_agg(
+        format('CREATE TRIGGER %I BEFORE TRUNCATE ON %s '
+               'FOR EACH STATEMENT EXECUTE FUNCTION audit.log_changes()',
+               audit._fit_name('audit_' || c.relname || '_truncate'), c.oid::regclass)
+        ORDER BY c.oid::regclass::text), '{}')
+    FROM (SELECT _truncate_commands.target UNION SELECT p.relid FROM pg_partition_tree(target) p) r(relation)
+    JOIN pg_class c ON c.oid = r.relation
+    WHERE NOT EXISTS (SELECT FROM audit._own_triggers(c.oid) t WHERE NOT t.is_row)
+$body$;
+COMMENT ON FUNCTION audit._truncate_commands(regclass) IS
+    'internal: the commands that make the missing TRUNCATE triggers of a table and its partitions';
+
+-- ALWAYS records in replica mode, too.
+CREATE FUNCTION audit._always_commands(target regclass) RETURNS text[]
+LANGUAGE sql STABLE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT coalesce(array_agg(format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', t.tgrelid::regclass, t.tgname)
+                              ORDER BY t.tgparentid, t.tgrelid::regclass::text, t.tgname), '{}')
+    FROM (SELECT _always_commands.target UNION SELECT p.relid FROM pg_partition_tree(target) p) r(relation)
+    JOIN pg_trigger t ON t.tgrelid = r.relation
+    WHERE t.tgfoid = 'audit.log_changes()'::regprocedure AND t.tgenabled <> 'A'
+$body$;
+COMMENT ON FUNCTION audit._always_commands(regclass) IS
+    'internal: the commands that switch the triggers of a table and its partitions to ALWAYS';
+
+CREATE FUNCTION audit._execute(commands text[]) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    command text;
+BEGIN
+    FOREACH command IN ARRAY commands LOOP
+        EXECUTE command;
+    END LOOP;
+END
+$body$;
+COMMENT ON FUNCTION audit._execute(text[]) IS 'internal: runs commands with the rights of the caller';
 
 CREATE FUNCTION audit._describe_tracking(
     target regclass, tenant text, excluded integer, masked integer, detail text, log_truncated_rows boolean,
@@ -167,7 +219,6 @@ DECLARE
     table_name text;
     tenant text;
     row_trigger name;
-    truncate_trigger name;
     options_before jsonb;
     options_now jsonb;
     summary text;
@@ -189,27 +240,24 @@ BEGIN
     -- A table that is tracked keeps the names of its triggers, even if it was renamed since.
     SELECT c.relname INTO table_name FROM pg_class c WHERE c.oid = target;
     row_trigger := audit._fit_name('audit_' || table_name);
-    truncate_trigger := audit._fit_name('audit_' || table_name || '_truncate');
     SELECT t.trigger_name, audit._tracking_state(t.trigger_id) INTO row_trigger, options_before
     FROM audit._own_triggers(target) t
     WHERE t.is_row AND NOT t.is_clone AND NOT t.is_constraint
     ORDER BY t.trigger_name = row_trigger DESC, t.trigger_id LIMIT 1;
     row_trigger := coalesce(row_trigger, audit._fit_name('audit_' || table_name));
-    SELECT coalesce(min(t.trigger_name::text), truncate_trigger) INTO truncate_trigger
-    FROM audit._own_triggers(target) t WHERE NOT t.is_row;
 
-    PERFORM audit._clear_the_way(target,
-        CASE WHEN options_before IS NULL THEN ARRAY[truncate_trigger]
-             ELSE ARRAY[row_trigger, truncate_trigger] END,
-        ARRAY[row_trigger, truncate_trigger]);
-    EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER INSERT OR UPDATE OR DELETE ON %s '
-                   'FOR EACH ROW EXECUTE FUNCTION audit.log_changes(%s)', row_trigger, target,
-                   audit._trigger_arguments(target, exclude, mask, tenant, detail, log_truncated_rows, phi));
-    EXECUTE format('CREATE OR REPLACE TRIGGER %I BEFORE TRUNCATE ON %s '
-                   'FOR EACH STATEMENT EXECUTE FUNCTION audit.log_changes()', truncate_trigger, target);
-    -- Replacing a trigger resets this; ALWAYS logs in replica mode, too.
-    EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', target, row_trigger);
-    EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', target, truncate_trigger);
+    PERFORM audit._clear_the_way(
+        target, CASE WHEN options_before IS NOT NULL THEN row_trigger END,
+        ARRAY[row_trigger]
+        || CASE WHEN NOT EXISTS (SELECT FROM audit._own_triggers(target) t WHERE NOT t.is_row)
+                THEN ARRAY[audit._fit_name('audit_' || table_name || '_truncate')] END);
+    PERFORM audit._execute(
+        audit._row_trigger_command(
+            target, row_trigger,
+            audit._trigger_arguments(target, exclude, mask, tenant, detail, log_truncated_rows, phi))
+        || audit._truncate_commands(target));
+    -- Replacing a trigger resets this.
+    PERFORM audit._execute(audit._always_commands(target));
     IF NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = 'audit.audit_log'::regclass) THEN
         PERFORM audit.maintain_partitions();
     END IF;
@@ -220,7 +268,9 @@ BEGIN
         target, tenant, (SELECT count(DISTINCT e.name)::integer FROM unnest(exclude) e(name)),
         (SELECT count(DISTINCT m.name)::integer FROM unnest(mask) m(name)), detail, log_truncated_rows, phi);
     IF options_before IS NULL THEN
-        PERFORM audit._record_event('tracking_enabled', target::text, NULL, options_now);
+        -- History is complete from a moment at which there was nothing yet.
+        PERFORM audit._record_event('tracking_enabled', target::text, NULL,
+                                    options_now || jsonb_build_object('was_empty', audit._is_empty(target)));
         RAISE NOTICE 'tracking %: %', target, summary;
         -- Triggers reach partitions, but not tables that inherit in the old way.
         SELECT string_agg(i.inhrelid::regclass::text, ', ' ORDER BY i.inhrelid::regclass::text) INTO heirs
@@ -259,12 +309,17 @@ BEGIN
                   HINT = format('SELECT audit.disable_tracking(%L);', tracked_as::text);
     END IF;
     FOR own IN
-        SELECT t.trigger_id, t.trigger_name, t.is_row FROM audit._own_triggers(target) t WHERE NOT t.is_clone
+        SELECT t.trigger_id, t.trigger_name, t.is_row, r.relation
+        FROM (SELECT disable_tracking.target
+              UNION SELECT p.relid FROM pg_partition_tree(target) p) r(relation)
+        CROSS JOIN LATERAL audit._own_triggers(r.relation) t
+        WHERE NOT t.is_clone
+        ORDER BY r.relation::text, t.trigger_id
     LOOP
         IF own.is_row THEN
             options_before := audit._tracking_state(own.trigger_id);
         END IF;
-        EXECUTE format('DROP TRIGGER %I ON %s', own.trigger_name, target);
+        EXECUTE format('DROP TRIGGER %I ON %s', own.trigger_name, own.relation);
         removed := removed + 1;
     END LOOP;
     IF removed = 0 THEN

@@ -20,9 +20,7 @@ SELECT n.nspname::text AS table_schema,
            WHEN (s.state ->> 'degraded')::boolean THEN 'degraded'
            WHEN EXISTS (SELECT FROM pg_trigger other
                         WHERE other.tgfoid = t.tgfoid AND other.tgenabled <> 'A'
-                          AND (other.tgrelid = c.oid
-                               OR (other.tgparentid <> 0
-                                   AND other.tgrelid IN (SELECT p.relid FROM pg_partition_tree(c.oid) p))))
+                          AND other.tgrelid IN (SELECT c.oid UNION SELECT p.relid FROM pg_partition_tree(c.oid) p))
                THEN 'not always'
            -- Attached by hand for some operations or rows only, or BEFORE the change.
            WHEN t.tgtype & 30 <> 28 OR t.tgqual IS NOT NULL OR t.tgattr <> '' THEN 'partial'
@@ -30,14 +28,18 @@ SELECT n.nspname::text AS table_schema,
                         WHERE other.tgrelid = c.oid AND other.tgfoid = t.tgfoid AND other.oid <> t.oid
                           AND other.tgtype & 1 = 1 AND other.tgtype & t.tgtype & 28 <> 0)
                THEN 'logged twice'
-           WHEN NOT EXISTS (SELECT FROM pg_trigger other
-                            WHERE other.tgrelid = c.oid AND other.tgfoid = t.tgfoid
-                              AND other.tgtype & 33 = 32)
+           WHEN EXISTS (SELECT FROM (SELECT c.oid UNION SELECT p.relid FROM pg_partition_tree(c.oid) p) r(relid)
+                        WHERE NOT EXISTS (SELECT FROM pg_trigger other
+                                          WHERE other.tgrelid = r.relid AND other.tgfoid = t.tgfoid
+                                            AND other.tgtype & 33 = 32))
                THEN 'truncate not logged'
            ELSE 'ok'
        END AS status,
-       (SELECT max(e.logged_at) FROM audit.guard_events e
-        WHERE e.kind = 'tracking_enabled' AND e.object = format('%I.%I', n.nspname, c.relname)) AS since
+       (SELECT max(CASE e.kind WHEN 'tracking_enabled' THEN e.logged_at
+                               ELSE (e.detail ->> 'since')::timestamptz END)
+        FROM audit.guard_events e
+        WHERE e.kind IN ('tracking_enabled', 'table_renamed')
+          AND e.object = format('%I.%I', n.nspname, c.relname)) AS since
 FROM pg_trigger t
 JOIN pg_class c ON c.oid = t.tgrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -64,4 +66,4 @@ COMMENT ON COLUMN audit.tracked_tables.status IS
     'ok; degraded (an option names a column that is gone: all but the key is masked); disabled; not always '
     '(a trigger does not fire in replica mode); partial (only some changes); logged twice; truncate not '
     'logged';
-COMMENT ON COLUMN audit.tracked_tables.since IS 'when tracking was last switched on under this name';
+COMMENT ON COLUMN audit.tracked_tables.since IS 'when tracking was last switched on';

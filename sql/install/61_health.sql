@@ -85,15 +85,29 @@ BEGIN
     RETURN QUERY SELECT item.*
     FROM audit._streams() s, LATERAL audit._partition_health(s.stream) item;
 
-    -- A switched-off trigger is switched on as it was: enable_tracking would replace its options. Where
-    -- that call is the remedy, it repeats the options of the table that the rows are logged under.
+    RETURN QUERY
+    SELECT 'append_only'::text, count(*) = 0,
+           CASE WHEN count(*) = 0 THEN 'the tables of the log refuse changes'
+                ELSE 'triggers that do not always fire: '
+                     || string_agg(format('%I on %s', g.tgname, g.tgrelid::regclass), ', ') END,
+           CASE WHEN count(*) > 0 THEN 'SELECT audit.repair_tracking();' END
+    FROM audit._weak_guards() g;
+
+    RETURN QUERY
+    SELECT 'ddl'::text, e.state = 'A',
+           CASE WHEN e.state = 'A' THEN 'renames, new partitions and new tables are followed'
+                ELSE 'the event trigger audit_guard_ddl does not always fire' END,
+           CASE WHEN e.state <> 'A' THEN 'ALTER EVENT TRIGGER audit_guard_ddl ENABLE ALWAYS;' END
+    FROM (SELECT coalesce(min(t.evtenabled), 'D') FROM pg_event_trigger t
+          WHERE t.evtfoid = 'audit._on_ddl_end()'::regprocedure) e(state);
+
+    -- A trigger that was switched off or lost comes back as it was: enable_tracking would replace its options.
+    -- Where that call is the remedy, it repeats the options of the table that the rows are logged under.
     RETURN QUERY
     WITH bad AS (
         SELECT DISTINCT ON (t.target) t.target, t.status,
-               CASE WHEN t.status IN ('disabled', 'not always')
-                    THEN (SELECT string_agg(format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I;', t.target,
-                                                   own.trigger_name), ' ' ORDER BY own.trigger_id)
-                          FROM audit._own_triggers(t.target) own)
+               CASE WHEN t.status IN ('disabled', 'not always', 'truncate not logged')
+                    THEN format('SELECT audit.repair_tracking(%L);', t.target::text)
                     -- Run as it stands, this command would show what is hidden now: hence a comment.
                     ELSE CASE WHEN t.status = 'degraded' THEN '-- with the columns that were lost: '
                               ELSE '' END

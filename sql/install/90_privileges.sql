@@ -7,6 +7,7 @@
 SELECT pg_extension_config_dump('audit.audit_log', '');
 SELECT pg_extension_config_dump('audit.audit_log_id_seq', '');
 SELECT pg_extension_config_dump('audit.guard_events', '');
+SELECT pg_extension_config_dump('audit.tracked_schemas', '');
 SELECT pg_extension_config_dump(
     pg_get_serial_sequence('audit.guard_events', 'id')::regclass, '');
 
@@ -83,6 +84,7 @@ GRANT EXECUTE ON FUNCTION
     TO PUBLIC;
 
 GRANT SELECT ON audit.audit_log, audit.changes, audit.guard_events, audit.tracked_tables TO audit_reader;
+GRANT SELECT ON audit.audit_log_compat TO audit_reader;
 GRANT EXECUTE ON FUNCTION
     audit.record_history(regclass, text, integer), audit.record_history(regclass, anyelement, integer),
     audit.transaction_changes(bigint),
@@ -92,17 +94,33 @@ GRANT EXECUTE ON FUNCTION
     audit._history_rows(text, text, text, integer)
     TO audit_reader;
 
-GRANT SELECT ON audit.tracked_tables TO audit_admin;
+GRANT SELECT ON audit.tracked_schemas TO audit_reader;
+GRANT SELECT ON audit.tracked_tables, audit.tracked_schemas TO audit_admin;
 GRANT EXECUTE ON FUNCTION
     audit.enable_tracking(regclass, text[], text[], name, text, boolean, boolean),
     audit.disable_tracking(regclass, text), audit.maintain_partitions(integer),
+    audit.enable_tracking_schema(name, boolean, text[]), audit.disable_tracking_schema(name, text),
+    audit.repair_tracking(regclass), audit._renew_tracking(regclass), audit._repair_streams(),
+    audit._check_schema(name, text), audit._remember_schema(name, text[]), audit._forget_schema(name, text),
+    audit.index_log(boolean, boolean),
+    audit.begin_restore(text), audit.import_history(regclass, text, timestamptz), audit._import_known(text),
+    audit._import_begin(text, regclass, jsonb), audit._import_rows(text, audit._import_row[]),
+    audit._import_layout(text), audit._import_relation(regclass, text, text),
+    audit._import_query(regclass, text),
     audit._record_event(text, text, text, jsonb), audit._check_exists(regclass, text),
     audit._check_owner(regclass),
     audit._check_trackable(regclass), audit._check_columns(regclass, text, text[]),
     audit._check_options(regclass, text[], text[], name, text, boolean, boolean),
-    audit._clear_the_way(regclass, name[], name[]), audit._default_tenant(regclass, text[]),
+    audit._clear_the_way(regclass, name, name[]), audit._row_trigger_command(regclass, name, text),
+    audit._truncate_commands(regclass), audit._always_commands(regclass), audit._execute(text[]), audit._default_tenant(regclass, text[]),
     audit._describe_tracking(regclass, text, integer, integer, text, boolean, boolean), audit._fit_name(text),
+    audit._is_empty(regclass),
     audit._key_columns(regclass), audit._own_triggers(regclass), audit._tracked_as(regclass),
     audit._tracking_state(oid),
     audit._trigger_arguments(regclass, text[], text[], text, text, boolean, boolean)
+    TO audit_admin;
+
+-- For superusers. Granted, so that an admin is told so in words, and not only that the call is refused.
+GRANT EXECUTE ON FUNCTION
+    audit.install_compat(name, text[], boolean), audit.remove_compat(name), audit._check_compat(name, text)
     TO audit_admin;

@@ -7,6 +7,7 @@ use super::declared;
 use crate::pg::buffer::Varlena;
 use crate::pg::encoding;
 use crate::pg::leaf::Field;
+use crate::pg::names::TableName;
 use crate::pg::session::{self, Roles};
 use crate::pg::writer::Row;
 use crate::settings;
@@ -74,6 +75,18 @@ pub(super) fn fill(row: &mut Row, table_is_phi: bool, row_tenant: Option<Datum>)
         row.set_optional(Field::Context, context.context.as_ref().map(Varlena::datum));
         row.set(Field::TransactionId, (moment.0 as i64).into());
     });
+}
+
+/// The context of the row that was filled last, with the name of a partition in it.
+pub(super) fn with_partition(partition: &TableName) -> Varlena {
+    CONTEXT.with_borrow(|context| {
+        let known = context.context.as_ref().map(|known| session::jsonb_text(known.payload()));
+        // It is the text of an object of our own, so it can be read.
+        let mut more: Map<String, Value> =
+            known.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        insert(&mut more, "partition", Some(partition.to_string()));
+        session::jsonb(&Value::Object(more).to_string())
+    })
 }
 
 /// What would be logged now: the columns of `audit.request_context` in their order.
@@ -211,6 +224,9 @@ impl Context {
             insert(&mut more, "effective_role", Some(lossy(roles.effective)));
         }
         insert(&mut more, "login_identity", other_identity(self.login_role.payload()));
+        if declared.restore {
+            more.insert("restore".to_owned(), Value::Bool(true));
+        }
         self.context = (!more.is_empty()).then(|| session::jsonb(&Value::Object(more).to_string()));
         self.success = Varlena::new(b"success");
     }

@@ -1,4 +1,5 @@
-//! What the session declared with `set_context`: lasts for the transaction, and goes back with a savepoint.
+//! What the session declared with `set_context` and `begin_restore`: lasts for the transaction, and goes back
+//! with a savepoint.
 
 use crate::pg::session;
 use serde_json::{Map, Value};
@@ -15,6 +16,8 @@ pub(super) struct Declared {
     pub(super) tenant_id: Option<Vec<u8>>,
     pub(super) phi_accessed: Option<bool>,
     pub(super) context: Map<String, Value>,
+    /// Whether the transaction loads what was saved elsewhere; only `begin_restore` says so.
+    pub(super) restore: bool,
 }
 
 thread_local! {

@@ -1,6 +1,8 @@
 //! Capture: a change of a row becomes a row of `audit.audit_log`.
 
+mod arguments;
 mod context;
+mod ddl;
 mod declared;
 mod image;
 mod key;
@@ -9,12 +11,19 @@ mod record_key;
 mod set_context;
 mod tracking_state;
 mod trigger;
+mod truncate;
 
 use crate::pg::events::TransactionListener;
 
 /// What capture wants to hear about transactions.
 pub(crate) const LISTENER: TransactionListener = TransactionListener {
-    ended: declared::end_transaction,
-    savepoint_aborted: declared::abort_savepoint,
+    ended: || {
+        declared::end_transaction();
+        truncate::forget();
+    },
+    savepoint_aborted: |depth| {
+        declared::abort_savepoint(depth);
+        truncate::forget();
+    },
     savepoint_released: declared::release_savepoint,
 };

@@ -1,5 +1,6 @@
 //! What one trigger has to do: read once from the catalogue, kept until something about the table changes.
 
+use super::tracking_state::live;
 use crate::pg::buffer::Varlena;
 use crate::pg::encoder::{self, Encoder};
 use crate::pg::events::{Stale, watch};
@@ -8,7 +9,7 @@ use crate::pg::memory::Memory;
 use crate::pg::names::TableName;
 use crate::pg::relation::{self, Column};
 use crate::pg::trigger::TriggerCall;
-use crate::pg::{errors, pinned, writer::Operation};
+use crate::pg::{errors, pinned};
 use audit_guard_core::options::{
     ColumnRef, Detail, LiveColumn, Resolved, TrackingOptions, resolve, resolve_one,
 };
@@ -57,6 +58,8 @@ pub(super) struct Plan {
     pub(super) detail: Detail,
     pub(super) phi: bool,
     pub(super) log_truncated_rows: bool,
+    /// The table on which tracking was enabled.
+    pub(super) tracked: pg_sys::Oid,
     reads_settings: bool,
     reads_more_settings: bool,
     stale: Stale,
@@ -174,6 +177,7 @@ fn build(call: &TriggerCall) -> Plan {
         detail: options.detail,
         phi: options.phi,
         log_truncated_rows: options.log_truncated_rows,
+        tracked,
         reads_settings,
         reads_more_settings,
         stale,
@@ -181,14 +185,10 @@ fn build(call: &TriggerCall) -> Plan {
     }
 }
 
-/// The options of the row trigger; a TRUNCATE trigger has none of its own. Arguments that cannot be read hide
-/// everything rather than fail the user's statement; what is wrong with them comes second.
+/// Arguments that cannot be read hide everything rather than fail the user's statement; what is wrong with
+/// them comes second.
 fn options(call: &TriggerCall) -> (TrackingOptions, Option<String>) {
-    let arguments = if call.event().operation == Operation::Truncate {
-        call.row_trigger_arguments().unwrap_or_default()
-    } else {
-        call.arguments()
-    };
+    let arguments = call.arguments();
     match TrackingOptions::parse(arguments.iter().map(String::as_str)) {
         Ok(options) => (options, None),
         Err(error) => (TrackingOptions::default(), Some(error.to_string())),
@@ -247,13 +247,6 @@ fn translate(refs: &[ColumnRef], root: &[LiveColumn<'_>], here: &[LiveColumn<'_>
     let attnums = here.iter().filter(meant).map(|column| column.attnum).collect();
     resolved.attnums = attnums;
     resolved
-}
-
-fn live(columns: &[Column]) -> Vec<LiveColumn<'_>> {
-    columns
-        .iter()
-        .map(|column| LiveColumn { attnum: column.attnum, name: &column.name, dropped: column.dropped })
-        .collect()
 }
 
 /// A column that is read for its text.

@@ -1,4 +1,4 @@
-//! `audit.set_context()` and `audit.current_context()`.
+//! `audit.set_context()`, `audit.begin_restore()` and `audit.current_context()`.
 
 use super::context;
 use super::declared::{self, Declared};
@@ -28,10 +28,10 @@ fn set_context(
         && tenant_id.is_none()
         && phi_accessed.is_none()
         && context.is_none();
-    if nothing {
-        return declared::declare(Declared::default());
-    }
     let mut declared = declared::current();
+    if nothing {
+        return declared::declare(Declared { restore: declared.restore, ..Declared::default() });
+    }
     if let Some(context) = context {
         let parsed = serde_json::from_str(&session::jsonb_text(context));
         let Ok(Value::Object(context)) = parsed else {
@@ -64,6 +64,35 @@ fn set_context(
             Some("BEGIN; SELECT audit.set_context(...); ... COMMIT;"),
         );
     }
+}
+
+/// Marks what the rest of the transaction changes as loaded by a restore, and records why. Text comes in the
+/// database's encoding. The mark stays when declarations are dropped, and goes back with a savepoint.
+///
+/// Errors: 22004 without a reason, 22023 for a blank one.
+#[pg_extern(sql = false)]
+fn begin_restore(reason: Option<&[u8]>) -> Result<(), spi::Error> {
+    const HINT: &str = "BEGIN; SELECT audit.begin_restore('backup of 2026-11-19'); ... COMMIT;";
+    let Some(reason) = reason else {
+        errors::raise(PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED, "reason must not be null", Some(HINT))
+    };
+    if reason.trim_ascii().is_empty() {
+        errors::raise(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, "reason must not be blank", Some(HINT))
+    }
+    Spi::run_with_args(
+        "SELECT audit._record_event('restore_begun', NULL,
+            pg_catalog.convert_from($1, pg_catalog.getdatabaseencoding()), NULL)",
+        &[reason.to_vec().into()],
+    )?;
+    declared::declare(Declared { restore: true, ..declared::current() });
+    if session::is_single_statement() {
+        errors::warn(
+            PgSqlErrorCode::ERRCODE_WARNING,
+            "begin_restore outside of a transaction lasts for this statement only",
+            Some(HINT),
+        );
+    }
+    Ok(())
 }
 
 /// What would be logged for a change at this moment.

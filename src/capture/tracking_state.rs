@@ -1,6 +1,7 @@
 //! `audit._tracking_state()`: the options of a tracking trigger, as today's columns have them.
 
-use crate::pg::{encoding, relation, session};
+use crate::pg::relation::{self, Column};
+use crate::pg::{encoding, session};
 use audit_guard_core::options::{LiveColumn, TrackingOptions, resolve, resolve_one};
 use pgrx::prelude::*;
 use serde_json::json;
@@ -10,14 +11,8 @@ use serde_json::json;
 fn tracking_state(trigger_id: pg_sys::Oid) -> Result<Option<Vec<u8>>, spi::Error> {
     let Some((table, arguments)) = trigger(trigger_id)? else { return Ok(None) };
     let Some((_, columns)) = relation::describe(table) else { return Ok(None) };
-    let live: Vec<LiveColumn<'_>> = columns
-        .iter()
-        .map(|column| LiveColumn { attnum: column.attnum, name: &column.name, dropped: column.dropped })
-        .collect();
-    let arguments: Vec<String> = arguments.split(|&byte| byte == 0).map(encoding::to_utf8).collect();
-    // The arguments are each ended by a zero byte, so the last piece is empty.
-    let given = arguments.len().saturating_sub(1);
-    let (options, readable) = match TrackingOptions::parse(arguments[..given].iter().map(String::as_str)) {
+    let live = live(&columns);
+    let (options, readable) = match TrackingOptions::parse(arguments.iter().map(String::as_str)) {
         Ok(options) => (options, true),
         Err(_) => (TrackingOptions::default(), false),
     };
@@ -43,7 +38,16 @@ fn tracking_state(trigger_id: pg_sys::Oid) -> Result<Option<Vec<u8>>, spi::Error
     Ok(Some(session::jsonb(&state.to_string()).payload().to_vec()))
 }
 
-fn trigger(trigger_id: pg_sys::Oid) -> Result<Option<(pg_sys::Oid, Vec<u8>)>, spi::Error> {
+/// The columns of a table, as options are resolved against them.
+pub(super) fn live(columns: &[Column]) -> Vec<LiveColumn<'_>> {
+    columns
+        .iter()
+        .map(|column| LiveColumn { attnum: column.attnum, name: &column.name, dropped: column.dropped })
+        .collect()
+}
+
+/// The table and the arguments of the trigger with this OID, if there is one.
+pub(super) fn trigger(trigger_id: pg_sys::Oid) -> Result<Option<(pg_sys::Oid, Vec<String>)>, spi::Error> {
     Spi::connect(|client| {
         let rows = client.select(
             "SELECT tgrelid, tgargs FROM pg_catalog.pg_trigger WHERE oid OPERATOR(pg_catalog.=) $1",
@@ -56,6 +60,9 @@ fn trigger(trigger_id: pg_sys::Oid) -> Result<Option<(pg_sys::Oid, Vec<u8>)>, sp
         let row = rows.first();
         let table = row.get::<pg_sys::Oid>(1)?;
         let arguments = row.get::<Vec<u8>>(2)?.unwrap_or_default();
+        let mut arguments: Vec<String> = arguments.split(|&byte| byte == 0).map(encoding::to_utf8).collect();
+        // Each is ended by a zero byte, so the last piece is empty.
+        arguments.pop();
         Ok(table.map(|table| (table, arguments)))
     })
 }

@@ -7,12 +7,13 @@ use super::context;
 use super::image::Images;
 use super::key::KeyWriter;
 use super::plan::{self, KeyColumn, Plan};
+use super::truncate;
 use crate::pg::buffer::Buffer;
+use crate::pg::errors;
 use crate::pg::leaf::Field;
 use crate::pg::trigger::{Event, TriggerCall};
 use crate::pg::tuple::{self, Values};
 use crate::pg::writer::{self as log, Operation, Row};
-use crate::pg::{errors, scan};
 use audit_guard_core::options::Detail;
 use pgrx::prelude::*;
 use std::cell::Cell;
@@ -22,15 +23,15 @@ crate::pg::trigger::trigger_function!(audit_log_changes, pg_finfo_audit_log_chan
 /// Memory that is reused from row to row. A conversion may run a user's function, which may write another
 /// tracked table; that inner call finds the place empty and makes its own.
 #[derive(Default)]
-struct Scratch {
-    old: Values,
+pub(super) struct Scratch {
+    pub(super) old: Values,
     new: Values,
-    images: Images,
+    pub(super) images: Images,
     changed: Vec<bool>,
-    writer: KeyWriter,
-    key: Buffer,
+    pub(super) writer: KeyWriter,
+    pub(super) key: Buffer,
     old_key: Buffer,
-    tenant: Buffer,
+    pub(super) tenant: Buffer,
 }
 
 thread_local! {
@@ -43,7 +44,7 @@ fn log_changes(call: &TriggerCall) {
     let plan = plan::of(call);
     let mut scratch = SCRATCH.take().unwrap_or_default();
     match event.operation {
-        Operation::Truncate => log_truncate(call, &plan, &mut scratch),
+        Operation::Truncate => truncate::log(call, &plan, &mut scratch),
         operation => log_row(call, operation, &plan, &mut scratch),
     }
     SCRATCH.set(Some(scratch));
@@ -65,31 +66,11 @@ fn check(call: &TriggerCall, event: Event) {
     }
 }
 
-/// One row that says that the table was emptied; before it, if the table asks for it, one for each row that
-/// went.
-fn log_truncate(call: &TriggerCall, plan: &Plan, scratch: &mut Scratch) {
-    if plan.log_truncated_rows {
-        let Scratch { old, images, writer, key, tenant, .. } = scratch;
-        scan::every_row(call, old, |gone| {
-            let mut row = Row::new();
-            let row_tenant = plan.convert(|| {
-                row.set(Field::OldRecord, images.whole_old(plan, gone));
-                let value_of = |part: &KeyColumn| gone.get(part.position);
-                row.set_optional(Field::RecordId, writer.write_key(&plan.key, value_of, key));
-                plan.tenant.as_ref().and_then(|column| writer.write_text(column, value_of(column), tenant))
-            });
-            write(plan, Operation::Truncate, &mut row, row_tenant);
-        });
-    }
-    write(plan, Operation::Truncate, &mut Row::new(), None);
-}
-
-/// Adds what is the same for every kind of change, and writes the row.
-fn write(plan: &Plan, operation: Operation, row: &mut Row, row_tenant: Option<pg_sys::Datum>) {
+/// Adds what is the same for every kind of change.
+pub(super) fn complete(plan: &Plan, row: &mut Row, row_tenant: Option<pg_sys::Datum>) {
     row.set(Field::TableSchema, plan.schema.datum());
     row.set(Field::TableName, plan.table.datum());
     context::fill(row, plan.phi, row_tenant);
-    log::write(operation, row);
 }
 
 fn log_row(call: &TriggerCall, operation: Operation, plan: &Plan, scratch: &mut Scratch) {
@@ -139,7 +120,8 @@ fn log_row(call: &TriggerCall, operation: Operation, plan: &Plan, scratch: &mut 
         }
         plan.tenant.as_ref().and_then(|column| writer.write_text(column, of_current(column), tenant))
     });
-    write(plan, operation, &mut row, row_tenant);
+    complete(plan, &mut row, row_tenant);
+    log::write(operation, &mut row);
 }
 
 /// Marks the logged columns whose values differ; false when there are none.

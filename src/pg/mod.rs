@@ -5,7 +5,9 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod buffer;
+pub(crate) mod call;
 pub(crate) mod composite;
+pub(crate) mod ddl;
 pub(crate) mod encoder;
 pub(crate) mod encoding;
 pub(crate) mod errors;
@@ -23,5 +25,6 @@ pub(crate) mod scalars;
 pub(crate) mod scan;
 pub(crate) mod session;
 pub(crate) mod trigger;
+pub(crate) mod trigger_row;
 pub(crate) mod tuple;
 pub(crate) mod writer;

@@ -113,6 +113,27 @@ pub(crate) fn tracked_table(trigger: pg_sys::Oid, its_table: pg_sys::Oid) -> pg_
     table
 }
 
+unsafe extern "C-unwind" {
+    fn find_all_inheritors(
+        parent: pg_sys::Oid,
+        lock: pg_sys::LOCKMODE,
+        parent_counts: *mut *mut pg_sys::List,
+    ) -> *mut pg_sys::List;
+}
+
+/// The partitions of a table at any depth, without the table itself.
+pub(crate) fn partitions(table: pg_sys::Oid) -> Vec<pg_sys::Oid> {
+    // SAFETY: a catalogue look-up that takes no lock and may raise an ERROR, hence the guard; the list of OIDs
+    // is read before anything else can free it.
+    unsafe {
+        let lock = pg_sys::NoLock as pg_sys::LOCKMODE;
+        let found =
+            pg_sys::ffi::pg_guard_ffi_boundary(|| find_all_inheritors(table, lock, std::ptr::null_mut()));
+        let count = found.as_ref().map_or(0, |list| list.length);
+        (0..count).map(|at| names::list_oid(found, at)).filter(|&oid| oid != table).collect()
+    }
+}
+
 /// Name and columns of a table; None when it no longer exists.
 pub(crate) fn describe(table: pg_sys::Oid) -> Option<(TableName, Vec<Column>)> {
     // SAFETY: the relation stays open while it is read.

@@ -83,21 +83,27 @@ impl TriggerCall {
         relation::key_columns(self.relation())
     }
 
-    /// The table on which the trigger was made: the top of the chain for a partition's clone.
+    /// The table on which tracking was enabled: the top of the chain for a partition. A partition's TRUNCATE
+    /// trigger is no clone, but the row trigger beside it is.
     pub(crate) fn tracked_table(&self) -> pg_sys::Oid {
-        if self.trigger().tgisclone {
-            relation::tracked_table(self.trigger_oid(), self.relation_oid())
-        } else {
-            self.relation_oid()
+        match self.row_trigger() {
+            Some(trigger) if trigger.tgisclone => relation::tracked_table(trigger.tgoid, self.relation_oid()),
+            _ => self.relation_oid(),
         }
     }
 
+    /// The arguments of the row trigger: options stand nowhere else.
     pub(crate) fn arguments(&self) -> Vec<String> {
-        arguments(self.trigger())
+        self.row_trigger().map(arguments).unwrap_or_default()
     }
 
-    /// Arguments of the row trigger of the same table that calls the same function, for a statement trigger.
-    pub(crate) fn row_trigger_arguments(&self) -> Option<Vec<String>> {
+    /// The trigger itself, or for a statement trigger the row trigger of the same table that calls the same
+    /// function.
+    fn row_trigger(&self) -> Option<&pg_sys::Trigger> {
+        let for_each_row = |trigger: &pg_sys::Trigger| trigger.tgtype & pg_sys::TRIGGER_TYPE_ROW as i16 != 0;
+        if for_each_row(self.trigger()) {
+            return Some(self.trigger());
+        }
         // SAFETY: the open relation's trigger description lists `numtriggers` triggers.
         let triggers = unsafe {
             let description = (*self.relation()).trigdesc;
@@ -106,13 +112,7 @@ impl TriggerCall {
             }
             std::slice::from_raw_parts((*description).triggers, (*description).numtriggers as usize)
         };
-        triggers
-            .iter()
-            .find(|trigger| {
-                trigger.tgfoid == self.trigger().tgfoid
-                    && trigger.tgtype & pg_sys::TRIGGER_TYPE_ROW as i16 != 0
-            })
-            .map(arguments)
+        triggers.iter().find(|trigger| trigger.tgfoid == self.trigger().tgfoid && for_each_row(trigger))
     }
 
     /// Takes apart the row that was inserted or deleted, or that an UPDATE replaced.

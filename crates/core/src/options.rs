@@ -5,13 +5,15 @@
 
 mod column;
 mod error;
+mod renew;
 mod resolve;
 
 use std::fmt;
 use std::str::FromStr;
 
-pub use column::ColumnRef;
+pub use column::{ColumnRef, GONE};
 pub use error::OptionError;
+pub use renew::Rename;
 pub use resolve::{LiveColumn, Resolved, resolve, resolve_one};
 
 const EXCLUDE: &str = "exclude";

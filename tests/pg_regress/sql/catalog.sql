@@ -8,10 +8,11 @@ SELECT count(*) >= 0 AS done FROM audit.maintain_partitions();
 CREATE TEMP VIEW ours AS SELECT d.classid, d.objid FROM pg_depend d
     JOIN pg_extension e ON e.oid = d.refobjid
     WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND e.extname = 'audit_guard';
--- every member of ours is in schema audit, and whatever is in schema audit is ours or a leaf
+-- every member of ours is in schema audit or audit_api, and whatever is in schema audit is ours or a leaf
 SELECT pg_describe_object(o.classid, o.objid, 0) AS elsewhere
     FROM ours o, pg_identify_object(o.classid, o.objid, 0) i
-    WHERE i.schema IS DISTINCT FROM 'audit' AND i.type NOT IN ('schema', 'policy', 'trigger', 'rule')
+    WHERE coalesce(i.schema, '') NOT IN ('audit', 'audit_api')
+    AND i.type NOT IN ('schema', 'policy', 'trigger', 'rule', 'event trigger')
     ORDER BY 1;
 SELECT c.relname AS stranger FROM pg_class c WHERE c.relnamespace = 'audit'::regnamespace
     AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
@@ -57,7 +58,7 @@ SELECT string_agg(attname, ', ' ORDER BY attnum) AS tracked_tables FROM pg_attri
 -- views show what the caller may see, except for the list of tracked tables, which needs to see guard_events
 SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind = 'v'
     AND NOT coalesce('security_invoker=true' = ANY (c.reloptions), false);
--- everything belongs to audit_owner
+-- everything belongs to audit_owner, but for the schema: a dump names its owner before it makes any role
 SELECT pg_describe_object('pg_class'::regclass, oid, 0) AS not_owned FROM pg_class
     WHERE relnamespace = 'audit'::regnamespace AND relowner <> 'audit_owner'::regrole
 UNION ALL SELECT pg_describe_object('pg_proc'::regclass, oid, 0) FROM pg_proc
@@ -65,7 +66,7 @@ UNION ALL SELECT pg_describe_object('pg_proc'::regclass, oid, 0) FROM pg_proc
 UNION ALL SELECT pg_describe_object('pg_type'::regclass, oid, 0) FROM pg_type
     WHERE typnamespace = 'audit'::regnamespace AND typowner <> 'audit_owner'::regrole
 UNION ALL SELECT pg_describe_object('pg_namespace'::regclass, oid, 0) FROM pg_namespace
-    WHERE nspname = 'audit' AND nspowner <> 'audit_owner'::regrole;
+    WHERE nspname = 'audit' AND nspowner <> current_user::regrole;
 -- functions of the contract: arguments, result, volatility, rights, and who may call them
 SELECT p.proname || '(' || replace(pg_get_function_identity_arguments(p.oid), 'audit.',
     '') || ')' AS function, pg_get_function_result(p.oid) AS result,

@@ -82,8 +82,12 @@ SELECT tgname, tgenabled FROM pg_trigger WHERE tgrelid = 'persons'::regclass ORD
 ALTER TABLE persons DISABLE TRIGGER audit_people;
 SELECT is_enabled, status FROM audit.tracked_tables WHERE target = 'persons'::regclass;
 SELECT audit.enable_tracking('persons');
+-- without the event trigger nothing mends them on its own
+ALTER EVENT TRIGGER audit_guard_ddl DISABLE;
+SELECT ok, fix FROM audit.health() WHERE check_name = 'ddl';
 ALTER TABLE persons DISABLE TRIGGER ALL;
 ALTER TABLE persons ENABLE TRIGGER ALL;
+SELECT fix FROM audit.health() WHERE check_name = 'ddl' \gexec
 SELECT is_enabled, status FROM audit.tracked_tables WHERE target = 'persons'::regclass;
 SELECT check_name, detail, ok FROM audit.health() WHERE check_name = 'triggers';
 -- the fix is a command, and it mends

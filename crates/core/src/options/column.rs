@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+/// The number of a reference to a column that no longer exists under this name: it was dropped or renamed. Such a
+/// reference still hides whatever column gets the name later, on any table.
+pub const GONE: i16 = 0;
+
 /// A column named by an option: by its name, and by the place it had when tracking was enabled.
 ///
 /// The text form is `name#attnum@relid`, read from the right, so that the name may itself hold `#` and `@`.
@@ -10,7 +14,7 @@ use std::fmt;
 pub struct ColumnRef {
     /// The name; never empty when it was parsed.
     pub name: String,
-    /// The number of the column in its table.
+    /// The number of the column in its table, or [`GONE`].
     pub attnum: Option<i16>,
     /// The table on which tracking was enabled. A hint only: it means nothing after a restore.
     pub relid: Option<u32>,

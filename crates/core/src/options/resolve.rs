@@ -1,6 +1,6 @@
 //! Which columns of a table an option means today.
 
-use super::ColumnRef;
+use super::{ColumnRef, column::GONE};
 
 /// A column of the table as the catalogue has it now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,8 +30,9 @@ pub struct Resolved {
 /// live column with its number. So a column stays hidden when it is renamed (the number finds it), when it is
 /// dropped and added again (the name finds it), and when two columns swap names (both are hidden then).
 ///
-/// A reference that finds nothing is unresolved, unless it was made on this very table and its column is
-/// known to be dropped: then there is nothing left to hide.
+/// A reference that finds nothing is unresolved, unless its column is known to be gone, because it was made on
+/// this very table and the column is dropped, or because it says so itself ([`GONE`]): then there is nothing
+/// left to hide.
 ///
 /// `relid` is the table on which tracking was enabled and `columns` are that table's, dropped ones included.
 /// A partition numbers its columns differently: resolve on the tracked table, then go by name.
@@ -45,7 +46,8 @@ pub fn resolve(refs: &[ColumnRef], columns: &[LiveColumn<'_>], relid: u32) -> Re
             columns.iter().filter(|c| !c.dropped && (c.name == wanted.name || Some(c.attnum) == attnum));
         resolved.attnums.extend(meant.map(|c| c.attnum));
         let found = resolved.attnums.len() > before;
-        let gone = || columns.iter().any(|c| c.dropped && Some(c.attnum) == attnum);
+        let gone =
+            || wanted.attnum == Some(GONE) || columns.iter().any(|c| c.dropped && Some(c.attnum) == attnum);
         if !found && !gone() {
             resolved.unresolved.push(wanted.name.clone());
         }

@@ -5,14 +5,17 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 /// Keys of the context that only the server may write.
-pub const RESERVED_CONTEXT_KEYS: [&str; 7] = [
+pub const RESERVED_CONTEXT_KEYS: [&str; 10] = [
     "session_role",
     "effective_role",
     "login_identity",
     "jwt_sub",
     "malformed",
+    "restore",
+    "partition",
     "imported_from",
     "original_id",
+    "original_transaction_id",
 ];
 
 /// The key under which applications keep what is their own.

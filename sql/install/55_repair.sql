@@ -1,3 +1,0 @@
--- Purpose: mends tracking triggers by one call.
--- Who may call: members of audit_admin that own the tables.
--- Relies on: 54_ddl.sql.

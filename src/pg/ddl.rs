@@ -1,0 +1,193 @@
+//! What a DDL statement that has just run did, read from its parse tree.
+#![expect(non_upper_case_globals, reason = "the names are the server's")]
+
+use super::names;
+use pgrx::pg_sys::{AlterTableType::*, NodeTag::*, ObjectType::*};
+use pgrx::prelude::*;
+
+/// A kind of change that tracking has to follow. The words are those that `audit._plan_after_ddl` knows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Change {
+    TableCreated,
+    TableRenamed,
+    TableMoved,
+    SchemaRenamed,
+    ColumnRenamed,
+    ColumnDropped,
+    TriggerEnabled,
+    TriggerSwitched,
+    PartitionAttached,
+    PartitionDetached,
+}
+
+impl Change {
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::TableCreated => "table created",
+            Self::TableRenamed => "table renamed",
+            Self::TableMoved => "table moved",
+            Self::SchemaRenamed => "schema renamed",
+            Self::ColumnRenamed => "column renamed",
+            Self::ColumnDropped => "column dropped",
+            Self::TriggerEnabled => "trigger enabled",
+            Self::TriggerSwitched => "trigger switched",
+            Self::PartitionAttached => "partition attached",
+            Self::PartitionDetached => "partition detached",
+        }
+    }
+}
+
+/// What a statement did; empty when tracking has nothing to follow.
+#[derive(Default)]
+pub(crate) struct Statement {
+    pub(crate) changes: Vec<Change>,
+    /// The name before, of a table, column or schema; of a table that was moved, its schema if it was written.
+    /// In the database's encoding, empty when unknown.
+    pub(crate) old_name: Vec<u8>,
+    /// The name now; of a detached partition, its name.
+    pub(crate) new_name: Vec<u8>,
+}
+
+/// Reads what the server tells an event trigger; None when the function was called in another way.
+///
+/// # Safety
+/// `call` is what the server passed to a function.
+pub(crate) unsafe fn statement(call: pg_sys::FunctionCallInfo) -> Option<Statement> {
+    // SAFETY: the caller's promise; the context's node tag tells what it is, and its parse tree is valid.
+    unsafe {
+        let context = (*call).context;
+        if context.is_null() || (*context).type_ != pg_sys::NodeTag::T_EventTriggerData {
+            return None;
+        }
+        let tree = (*context.cast::<pg_sys::EventTriggerData>()).parsetree;
+        // What the script of an extension creates or alters is the extension's own.
+        if tree.is_null() || pg_sys::creating_extension {
+            return Some(Statement::default());
+        }
+        Some(read(tree))
+    }
+}
+
+/// # Safety
+/// `tree` is a valid parse tree.
+unsafe fn read(tree: *mut pg_sys::Node) -> Statement {
+    // SAFETY: the caller's promise; each cast follows the node's tag.
+    unsafe {
+        match (*tree).type_ {
+            T_RenameStmt => rename(&*tree.cast()),
+            T_AlterObjectSchemaStmt => moved(&*tree.cast()),
+            T_AlterTableStmt => altered(&*tree.cast()),
+            T_CreateStmt => created((*tree.cast::<pg_sys::CreateStmt>()).relation),
+            T_CreateTableAsStmt => {
+                let statement = &*tree.cast::<pg_sys::CreateTableAsStmt>();
+                if statement.objtype == OBJECT_TABLE {
+                    created((*statement.into).rel)
+                } else {
+                    Statement::default()
+                }
+            }
+            T_CreateSchemaStmt => Statement { changes: vec![Change::TableCreated], ..Statement::default() },
+            _ => Statement::default(),
+        }
+    }
+}
+
+/// # Safety
+/// The statement is part of a valid parse tree; so for the functions below.
+unsafe fn rename(statement: &pg_sys::RenameStmt) -> Statement {
+    // SAFETY: the caller's promise; names are NUL-terminated or null.
+    unsafe {
+        let (change, old_name) = match statement.renameType {
+            OBJECT_TABLE | OBJECT_INDEX | OBJECT_VIEW | OBJECT_MATVIEW | OBJECT_FOREIGN_TABLE => {
+                (Change::TableRenamed, (*statement.relation).relname)
+            }
+            OBJECT_COLUMN | OBJECT_ATTRIBUTE => (Change::ColumnRenamed, statement.subname),
+            OBJECT_SCHEMA => (Change::SchemaRenamed, statement.subname),
+            _ => return Statement::default(),
+        };
+        Statement {
+            changes: vec![change],
+            old_name: names::bytes(old_name),
+            new_name: names::bytes(statement.newname),
+        }
+    }
+}
+
+unsafe fn moved(statement: &pg_sys::AlterObjectSchemaStmt) -> Statement {
+    if statement.relation.is_null() {
+        return Statement::default();
+    }
+    // SAFETY: as for `rename`.
+    unsafe {
+        Statement {
+            changes: vec![Change::TableMoved],
+            old_name: names::bytes((*statement.relation).schemaname),
+            new_name: names::bytes(statement.newschema),
+        }
+    }
+}
+
+unsafe fn altered(statement: &pg_sys::AlterTableStmt) -> Statement {
+    let mut changes = Vec::new();
+    let mut new_name = Vec::new();
+    // SAFETY: as for `rename`; the list holds commands.
+    unsafe {
+        let commands = statement.cmds;
+        for at in 0..commands.as_ref().map_or(0, |list| list.length) {
+            let command = (*(*commands).elements.add(at as usize)).ptr_value.cast::<pg_sys::AlterTableCmd>();
+            match (*command).subtype {
+                AT_DropColumn => changes.push(Change::ColumnDropped),
+                AT_EnableTrig | AT_EnableTrigAll | AT_EnableTrigUser | AT_EnableReplicaTrig => {
+                    changes.extend([Change::TriggerEnabled, Change::TriggerSwitched]);
+                }
+                AT_EnableAlwaysTrig | AT_DisableTrig | AT_DisableTrigAll | AT_DisableTrigUser => {
+                    changes.push(Change::TriggerSwitched);
+                }
+                AT_AttachPartition => changes.push(Change::PartitionAttached),
+                AT_DetachPartition | AT_DetachPartitionFinalize => {
+                    changes.push(Change::PartitionDetached);
+                    new_name = names::bytes((*(*(*command).def.cast::<pg_sys::PartitionCmd>()).name).relname);
+                }
+                _ => {}
+            }
+        }
+    }
+    Statement { changes, new_name, ..Statement::default() }
+}
+
+unsafe fn created(table: *const pg_sys::RangeVar) -> Statement {
+    // SAFETY: as for `rename`.
+    let is_temporary = unsafe { (*table).relpersistence == pg_sys::RELPERSISTENCE_TEMP as core::ffi::c_char };
+    let changes = if is_temporary { vec![] } else { vec![Change::TableCreated] };
+    Statement { changes, ..Statement::default() }
+}
+
+/// Defines an event trigger function of the C language that calls a safe `fn(Statement)`.
+macro_rules! event_trigger_function {
+    ($symbol:ident, $info:ident, $body:path) => {
+        /// Tells the server how to call the function.
+        #[allow(unsafe_code)]
+        #[unsafe(no_mangle)]
+        #[doc(hidden)]
+        pub(crate) extern "C" fn $info() -> &'static pgrx::pg_sys::Pg_finfo_record {
+            const RECORD: pgrx::pg_sys::Pg_finfo_record = pgrx::pg_sys::Pg_finfo_record { api_version: 1 };
+            &RECORD
+        }
+
+        #[allow(unsafe_code)]
+        #[unsafe(no_mangle)]
+        #[doc(hidden)]
+        #[pgrx::pg_guard]
+        pub(crate) unsafe extern "C-unwind" fn $symbol(
+            call: pgrx::pg_sys::FunctionCallInfo,
+        ) -> pgrx::pg_sys::Datum {
+            // SAFETY: the server's own argument.
+            match unsafe { $crate::pg::ddl::statement(call) } {
+                Some(statement) => $body(&statement),
+                None => $crate::pg::trigger::refuse_direct_call(),
+            }
+            pgrx::pg_sys::Datum::null()
+        }
+    };
+}
+pub(crate) use event_trigger_function;

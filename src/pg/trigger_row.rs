@@ -1,0 +1,68 @@
+//! Changes rows of pg_trigger that a user's DDL has made wrong, without asking for rights that the user's own
+//! statement needed anyway, and without the checks of ALTER TABLE, which refuses tables in use.
+
+use pgrx::prelude::*;
+use std::ffi::c_char;
+
+/// The firing state ALWAYS.
+const ALWAYS: c_char = b'A' as c_char;
+
+/// What becomes of a trigger.
+pub(crate) enum Change<'a> {
+    /// It fires in replica mode, too.
+    Always,
+    /// It gets other arguments, in the database's encoding.
+    Arguments(&'a [Vec<u8>]),
+}
+
+/// Changes a trigger, if it still exists, and makes every session read its table's triggers again.
+pub(crate) fn change(trigger: pg_sys::Oid, what: &Change<'_>) {
+    let mut values = [pg_sys::Datum::null(); pg_sys::Natts_pg_trigger as usize];
+    let mut nulls = [false; pg_sys::Natts_pg_trigger as usize];
+    let mut replace = [false; pg_sys::Natts_pg_trigger as usize];
+    let mut set = |column: u32, value: pg_sys::Datum| {
+        values[column as usize - 1] = value;
+        replace[column as usize - 1] = true;
+    };
+    match what {
+        Change::Always => set(pg_sys::Anum_pg_trigger_tgenabled, pg_sys::Datum::from(ALWAYS)),
+        Change::Arguments(arguments) => {
+            let joined: Vec<u8> =
+                arguments.iter().flat_map(|argument| argument.iter().copied().chain([0])).collect();
+            set(pg_sys::Anum_pg_trigger_tgnargs, pg_sys::Datum::from(arguments.len() as i16));
+            set(pg_sys::Anum_pg_trigger_tgargs, joined.into_datum().unwrap_or(pg_sys::Datum::null()));
+        }
+    }
+    // SAFETY: an index scan of pg_trigger by OID; the row is copied before it is changed, the arrays have one
+    // element for each column, and the scan ends before the change becomes visible.
+    unsafe {
+        let lock = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
+        let catalogue = pg_sys::table_open(pg_sys::TriggerRelationId, lock);
+        let mut key = pg_sys::ScanKeyData::default();
+        pg_sys::ScanKeyInit(
+            &mut key,
+            pg_sys::Anum_pg_trigger_oid as pg_sys::AttrNumber,
+            pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber,
+            pg_sys::F_OIDEQ.into(),
+            trigger.into(),
+        );
+        let index = pg_sys::Oid::from(pg_sys::TriggerOidIndexId);
+        let scan = pg_sys::systable_beginscan(catalogue, index, true, std::ptr::null_mut(), 1, &mut key);
+        let row = pg_sys::systable_getnext(scan);
+        if !row.is_null() {
+            let table = (*pg_sys::GETSTRUCT(row).cast::<pg_sys::FormData_pg_trigger>()).tgrelid;
+            let changed = pg_sys::heap_modify_tuple(
+                row,
+                (*catalogue).rd_att,
+                values.as_mut_ptr(),
+                nulls.as_mut_ptr(),
+                replace.as_mut_ptr(),
+            );
+            pg_sys::CatalogTupleUpdate(catalogue, &mut (*changed).t_self, changed);
+            pg_sys::CacheInvalidateRelcacheByRelid(table);
+        }
+        pg_sys::systable_endscan(scan);
+        pg_sys::table_close(catalogue, lock);
+        pg_sys::CommandCounterIncrement();
+    }
+}
