@@ -52,6 +52,9 @@ BEGIN
                                 'include_future => false); or as its owner: SET ROLE %s;',
                                 schema_name, owner::regrole);
     END IF;
+    -- Waits for transactions that have made tables already, and lets none make one before this is decided:
+    -- what they made would be missed, because neither they nor we would see what the other did.
+    LOCK TABLE audit.tracked_schemas IN EXCLUSIVE MODE;
     INSERT INTO audit.tracked_schemas (schema_name, except_tables, enabled_by)
     VALUES (_remember_schema.schema_name, _remember_schema.except_tables, caller)
     ON CONFLICT ON CONSTRAINT tracked_schemas_pkey DO UPDATE

@@ -48,6 +48,8 @@ BEGIN
         plan := plan || audit._plan_partitions(affected);
     END IF;
     IF changes && '{table created,table moved,partition detached}' THEN
+        -- Held to the end of the transaction: enable_tracking_schema waits for tables it cannot see yet.
+        LOCK TABLE audit.tracked_schemas IN ROW SHARE MODE;
         plan := plan || audit._plan_new_tables(affected);
     END IF;
     IF 'partition detached' = ANY (changes) THEN
