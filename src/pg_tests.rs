@@ -206,4 +206,35 @@ mod tests {
                WHERE new_record ->> 'id' = '2' AND operation = 'INSERT' AND table_name = 'busy'",
         );
     }
+
+    #[pg_test]
+    fn a_rename_renews_arguments_and_nothing_else_about_a_trigger() {
+        run("CREATE TABLE renewed (id integer PRIMARY KEY, k integer, secret text)");
+        run(
+            "SELECT audit.enable_tracking('renewed', exclude => '{secret}', mask => '{k}', detail => 'delta', phi => true)",
+        );
+        run("INSERT INTO renewed VALUES (1, 1, 'LEAK')");
+        run("ALTER TABLE renewed DISABLE TRIGGER audit_renewed");
+        run(
+            "CREATE TEMPORARY TABLE before AS SELECT to_jsonb(t) - '{tgargs,tgnargs}'::text[] AS row, tgnargs
+             FROM pg_trigger t WHERE tgrelid = 'renewed'::regclass",
+        );
+        run("ALTER TABLE renewed RENAME secret TO token");
+        holds("SELECT count(*) = 2 AND bool_and(b.row = to_jsonb(t) - '{tgargs,tgnargs}'::text[])
+               FROM pg_trigger t JOIN before b ON (b.row ->> 'oid')::oid = t.oid WHERE tgrelid = 'renewed'::regclass");
+        holds("SELECT tgnargs = 5 AND encode(tgargs, 'escape') ~ '^exclude=token#3@\\d+\\\\000exclude=secret#0@\\d+'
+               FROM pg_trigger WHERE tgrelid = 'renewed'::regclass AND tgtype & 1 = 1");
+        run("ALTER TABLE renewed ENABLE ALWAYS TRIGGER audit_renewed");
+        run("UPDATE renewed SET k = 2, token = 'LEAK2'");
+        holds(
+            "SELECT new_record = '{\"id\": 1, \"k\": null}' AND changed_fields = '{k}' AND phi_accessed
+               FROM audit.audit_log WHERE table_name = 'renewed' AND operation = 'UPDATE'",
+        );
+    }
+
+    #[pg_test(error = "function audit._plan_after_ddl is missing")]
+    fn a_library_that_does_not_fit_the_installed_version_says_so() {
+        run("ALTER FUNCTION audit._plan_after_ddl(text, text, text) RENAME TO elsewhere");
+        run("CREATE TABLE unlucky (id integer)");
+    }
 }

@@ -1,6 +1,6 @@
 -- Purpose: answers what happened to a record and in a transaction.
 -- Who may call: audit_reader (everybody may ask for the version).
--- Relies on: 20_audit_log.sql, 45_tracking_rules.sql.
+-- Relies on: 20_audit_log.sql, 21_guard_events.sql, 45_tracking_rules.sql.
 
 CREATE FUNCTION audit.version() RETURNS text
 LANGUAGE c IMMUTABLE PARALLEL SAFE
@@ -86,11 +86,54 @@ $body$;
 COMMENT ON FUNCTION audit._filled_spans(regclass, name, name) IS
     'internal: conditions that leave out partitions without rows, and those without a value in one column';
 
+-- Events are looked up by the table that they are about, renames by the name before as well.
+CREATE INDEX guard_events_renamed_idx ON audit.guard_events
+    ((detail ->> 'from_schema'), (detail ->> 'from_name')) WHERE kind = 'table_renamed';
+
+-- The log knows tables by name. A table owns a name from the moment it was renamed to it, or since another
+-- table gave that name up, until it was renamed again; without any rename that is all time.
+CREATE FUNCTION audit._table_names(target regclass)
+RETURNS TABLE (schema_name text, table_name text, since timestamptz, until timestamptz)
+LANGUAGE plpgsql STABLE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    renamed record;
+    given_up_at timestamptz;
+BEGIN
+    SELECT n.nspname, c.relname, 'infinity' INTO schema_name, table_name, until
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.oid = target;
+    LOOP
+        SELECT e.logged_at, e.detail ->> 'from_schema' AS from_schema, e.detail ->> 'from_name' AS from_name
+        INTO renamed
+        FROM audit.guard_events e
+        WHERE e.object = format('%I.%I', schema_name, table_name) AND e.kind = 'table_renamed'
+          AND e.logged_at < until
+        ORDER BY e.logged_at DESC, e.id DESC
+        LIMIT 1;
+        SELECT max(e.logged_at) INTO given_up_at
+        FROM audit.guard_events e
+        WHERE e.detail ->> 'from_schema' = schema_name AND e.detail ->> 'from_name' = table_name
+          AND e.kind = 'table_renamed' AND e.logged_at < until;
+        since := coalesce(greatest(renamed.logged_at, given_up_at), '-infinity');
+        RETURN NEXT;
+        EXIT WHEN renamed.logged_at IS NULL OR given_up_at > renamed.logged_at;
+        schema_name := renamed.from_schema;
+        table_name := renamed.from_name;
+        until := renamed.logged_at;
+    END LOOP;
+END
+$body$;
+COMMENT ON FUNCTION audit._table_names(regclass) IS
+    'internal: the names that a table has had, newest first, and the time that it had each';
+
 -- Two branches, so that each can use its own index; the second only where a key was ever changed. Planned for
 -- each call as long as few leaves have rows. Once there are many, one plan over all leaves that is kept for
 -- the session costs more at first and less from then on.
 CREATE FUNCTION audit._history_rows(
-    key_wanted text, schema_wanted text, table_wanted text, max_rows integer)
+    key_wanted text, schema_wanted text, table_wanted text, since timestamptz, until timestamptz,
+    max_rows integer)
 RETURNS SETOF audit.audit_log
 LANGUAGE plpgsql STABLE SECURITY INVOKER PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
@@ -103,27 +146,31 @@ BEGIN
         RETURN QUERY
             SELECT l.* FROM audit.audit_log l
             WHERE l.record_id = key_wanted AND l.table_name = table_wanted AND l.table_schema = schema_wanted
+              AND l.logged_at >= since AND l.logged_at < until
             UNION ALL
             SELECT l.* FROM audit.audit_log l
             WHERE l.old_record_id = key_wanted AND l.table_name = table_wanted
               AND l.table_schema = schema_wanted AND l.record_id IS DISTINCT FROM key_wanted
+              AND l.logged_at >= since AND l.logged_at < until
             ORDER BY logged_at DESC, id DESC
             LIMIT max_rows;
     ELSIF filled.spans IS NOT NULL THEN
         RETURN QUERY EXECUTE
             'SELECT l.* FROM audit.audit_log l
-             WHERE l.record_id = $1 AND l.table_name = $2 AND l.table_schema = $3 AND ' || filled.spans
+             WHERE l.record_id = $1 AND l.table_name = $2 AND l.table_schema = $3
+               AND l.logged_at >= $4 AND l.logged_at < $5 AND ' || filled.spans
             || coalesce(' UNION ALL
              SELECT l.* FROM audit.audit_log l
              WHERE l.old_record_id = $1 AND l.table_name = $2 AND l.table_schema = $3
-               AND l.record_id IS DISTINCT FROM $1 AND ' || filled.column_spans, '')
-            || ' ORDER BY logged_at DESC, id DESC LIMIT $4'
-            USING key_wanted, table_wanted, schema_wanted, max_rows;
+               AND l.record_id IS DISTINCT FROM $1 AND l.logged_at >= $4 AND l.logged_at < $5
+               AND ' || filled.column_spans, '')
+            || ' ORDER BY logged_at DESC, id DESC LIMIT $6'
+            USING key_wanted, table_wanted, schema_wanted, since, until, max_rows;
     END IF;
 END
 $body$;
-COMMENT ON FUNCTION audit._history_rows(text, text, text, integer) IS
-    'internal: the latest rows about one record, newest first';
+COMMENT ON FUNCTION audit._history_rows(text, text, text, timestamptz, timestamptz, integer) IS
+    'internal: the latest rows about one record in a span of time, newest first';
 
 -- A scan of a whole leaf is never right here, even while it is small, and the bitmap that its index on time
 -- offers is one. max_rows keeps the latest rows, but they are shown in the order in which they happened.
@@ -138,8 +185,6 @@ SET jit = off
 AS $body$
 DECLARE
     tracked_as regclass;
-    schema_wanted text;
-    table_wanted text;
     key_wanted text;
 BEGIN
     IF target IS NULL OR record_id IS NULL THEN
@@ -153,10 +198,7 @@ BEGIN
                                 target::text);
     END IF;
     tracked_as := audit._tracked_as(target);
-    SELECT n.nspname, c.relname INTO schema_wanted, table_wanted
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.oid = coalesce(tracked_as, target);
-    IF NOT FOUND THEN
+    IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = target) THEN
         RAISE EXCEPTION 'relation with OID % does not exist', target::oid
             USING ERRCODE = 'undefined_table', HINT = 'SELECT * FROM audit.tracked_tables;';
     END IF;
@@ -176,7 +218,12 @@ BEGIN
                         ELSE r.new_record END,
                    r.actor_id, r.actor_source, r.login_role, r.actor_role, r.tenant_id, r.session_id,
                    r.client_ip, r.application_name, r.transaction_id, r.context
-            FROM audit._history_rows(key_wanted, schema_wanted, table_wanted, max_rows) r
+            FROM (SELECT h.*
+                  FROM audit._table_names(coalesce(tracked_as, target)) n
+                  CROSS JOIN LATERAL audit._history_rows(
+                      key_wanted, n.schema_name, n.table_name, n.since, n.until, max_rows) h
+                  ORDER BY h.logged_at DESC, h.id DESC
+                  LIMIT max_rows) r
             ORDER BY r.logged_at, r.id;
         IF FOUND OR max_rows = 0 THEN
             RETURN;
@@ -190,7 +237,8 @@ BEGIN
 END
 $body$;
 COMMENT ON FUNCTION audit.record_history(regclass, text, integer) IS
-    'everything that happened to one record, in order; a key of several columns is a JSON array: ''[7,3]''';
+    'everything that happened to one record, in order, through all names that its table had; a key of several '
+    'columns is a JSON array: ''[7,3]''';
 
 -- The settings are those under which the log writes values as text.
 CREATE FUNCTION audit.record_history(target regclass, record_id anyelement, max_rows integer DEFAULT NULL)
