@@ -46,6 +46,12 @@ BEGIN
     END IF;
     IF changes && '{table created,partition attached}' THEN
         plan := plan || audit._plan_partitions(affected);
+        PERFORM audit._record_event('tracking_disabled', r.relation::text,
+                                    format('now a partition of %s, and logged with it', r.root), NULL)
+        FROM (SELECT a.relation::regclass AS relation, audit._tracked_as(a.relation) AS root
+              FROM unnest(affected) a(relation)) r
+        WHERE r.root <> r.relation
+          AND EXISTS (SELECT FROM audit._own_triggers(r.relation) t WHERE t.is_row AND NOT t.is_clone);
     END IF;
     IF changes && '{table created,table moved,partition detached}' THEN
         -- Held to the end of the transaction: enable_tracking_schema waits for tables it cannot see yet.
@@ -72,18 +78,24 @@ $body$;
 COMMENT ON FUNCTION audit._plan_item(oid, boolean, text[]) IS 'internal: commands that belong together';
 
 -- The server clones row triggers to new partitions and removes them from detached ones; TRUNCATE triggers are
--- our business.
+-- our business. A table that was tracked itself before it became a partition would have its rows logged twice.
 CREATE FUNCTION audit._plan_partitions(tables oid[]) RETURNS jsonb
 LANGUAGE sql STABLE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $body$
     SELECT coalesce(jsonb_agg(audit._plan_item(r.root, false, c.commands) ORDER BY r.root), '[]')
-    FROM (SELECT DISTINCT audit._tracked_as(a.relation) AS root FROM unnest(tables) a(relation)) r
-    CROSS JOIN LATERAL audit._truncate_commands(r.root) c(commands)
+    FROM (SELECT audit._tracked_as(a.relation) AS root, array_agg(a.relation) AS relations
+          FROM unnest(tables) a(relation) GROUP BY 1) r
+    CROSS JOIN LATERAL (
+        SELECT audit._truncate_commands(r.root)
+               || coalesce(array_agg(format('DROP TRIGGER %I ON %s', t.trigger_name, p.relation::regclass)), '{}')
+        FROM unnest(r.relations) p(relation)
+        CROSS JOIN LATERAL audit._own_triggers(p.relation) t
+        WHERE p.relation <> r.root AND t.is_row AND NOT t.is_clone) c(commands)
     WHERE r.root IS NOT NULL AND c.commands <> '{}'
 $body$;
 COMMENT ON FUNCTION audit._plan_partitions(oid[]) IS
-    'internal: the TRUNCATE triggers that partitions of tracked tables still need';
+    'internal: the TRUNCATE triggers that partitions of tracked tables still need, and triggers they had before';
 
 CREATE FUNCTION audit._plan_detached(tables oid[]) RETURNS jsonb
 LANGUAGE sql STABLE SECURITY INVOKER

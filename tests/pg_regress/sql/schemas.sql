@@ -94,6 +94,15 @@ DROP TABLE clash;
 -- a partition that is detached becomes a table of its own
 ALTER TABLE listed DETACH PARTITION listed1;
 SELECT target, status FROM audit.tracked_tables WHERE table_name LIKE 'listed%' ORDER BY 1;
+-- and is attached again: its rows are logged once, with those of its table
+ALTER TABLE listed ATTACH PARTITION listed1 FOR VALUES IN (1);
+SELECT t.mark();
+INSERT INTO listed VALUES (1, 7);
+TRUNCATE listed;
+SELECT operation, table_name, record_id, context FROM t.news();
+SELECT tgrelid::regclass, tgname FROM pg_trigger WHERE tgfoid = 'audit.log_changes'::regproc
+    AND tgrelid::regclass::text LIKE 'listed%' ORDER BY 1, 2;
+SELECT kind, reason FROM audit.guard_events WHERE object = 'sch.listed1' ORDER BY id;
 -- the schema is renamed
 ALTER SCHEMA sch RENAME TO "Sch";
 SET search_path = "Sch";
