@@ -1,8 +1,8 @@
 //! The event trigger that keeps tracking right when somebody alters tables.
 //!
-//! Three functions of the SQL surface do the work, and nobody has the right to call them: one finds out, with the
-//! rights of our owner, what has to be done; one does it with the rights of the person who gave the statement,
-//! because it changes that person's tables; and one records what was done.
+//! Three functions of the SQL surface do the work, and nobody has the right to call them: one finds out, with
+//! the rights of our owner, what has to be done; one does it with the rights of the person who gave the
+//! statement, because it changes that person's tables; and one records what was done.
 
 use crate::pg::call::text_function;
 use crate::pg::ddl::{Change, Statement};

@@ -8,8 +8,8 @@ use crate::pg::{errors, pinned, relation, session};
 use audit_guard_core::record_key::{fit, parse_composite};
 use pgrx::prelude::*;
 
-/// The logged form of a key of `target`: `'[7, "a"]'` becomes `[7,"a"]`, a uuid becomes lower case. Text comes
-/// and goes in the database's encoding.
+/// The logged form of a key of `target`: `'[7, "a"]'` becomes `[7,"a"]`, a uuid becomes lower case. Text
+/// comes and goes in the database's encoding.
 ///
 /// Errors: 42P01 for a table that is gone, 55000 for a table without a key, 22023 for a wrong number of
 /// parts or a null part, 22P02 (or what the type's input function raises) for a part that is no value of its

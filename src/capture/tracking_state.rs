@@ -23,6 +23,7 @@ fn tracking_state(trigger_id: pg_sys::Oid) -> Result<Option<Vec<u8>>, spi::Error
     let mask = resolve(&options.mask, &live, relid);
     let tenant =
         options.tenant.as_ref().and_then(|wanted| resolve_one(wanted, &live, relid)).and_then(name_of);
+    let is_hidden = |part: &i16| exclude.attnums.contains(part) || mask.attnums.contains(part);
     let state = json!({
         "exclude": names(&exclude.attnums),
         "mask": names(&mask.attnums),
@@ -33,7 +34,7 @@ fn tracking_state(trigger_id: pg_sys::Oid) -> Result<Option<Vec<u8>>, spi::Error
         "degraded": !readable
             || !exclude.unresolved.is_empty()
             || !mask.unresolved.is_empty()
-            || relation::key_of(table).iter().any(|part| exclude.attnums.contains(part) || mask.attnums.contains(part)),
+            || relation::key_of(table).iter().any(&is_hidden),
     });
     Ok(Some(session::jsonb(&state.to_string()).payload().to_vec()))
 }

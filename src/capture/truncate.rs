@@ -1,8 +1,9 @@
-//! TRUNCATE: one row that says that a table was emptied and, if the table asks for it, one for each row that went.
+//! TRUNCATE: one row that says that a table was emptied and, if the table asks for it, one for each row that
+//! went.
 //!
-//! A partitioned table is emptied as a whole or partition by partition, and the server fires the triggers of each
-//! relation that it empties: the table's own first, then those of its partitions. So the table says that it was
-//! emptied, and its partitions, which fire after it, say so only when they were emptied on their own.
+//! A partitioned table is emptied as a whole or partition by partition, and the server fires the triggers of
+//! each relation that it empties: the table's own first, then those of its partitions. So the table says that
+//! it was emptied, and its partitions, which fire after it, say so only when they were emptied on their own.
 
 use super::context;
 use super::plan::{KeyColumn, Plan};
@@ -17,7 +18,8 @@ use std::cell::RefCell;
 /// What the TRUNCATE that is running has fired already.
 #[derive(Default)]
 struct Fired {
-    /// Partitions whose table, or a partition above, was logged as emptied, and that have not fired themselves.
+    /// Partitions whose table, or a partition above, was logged as emptied, and that have not fired
+    /// themselves.
     covered: Vec<pg_sys::Oid>,
     /// Partitions that fired before their table, which the statement names after them, and the command.
     early: Vec<(pg_sys::Oid, u32)>,

@@ -1,5 +1,5 @@
-//! Calls SQL functions of ours that nobody has the right to call: the call goes to the function itself, and so
-//! passes no check of rights. What the function may do then is decided by how it was declared.
+//! Calls SQL functions of ours that nobody has the right to call: the call goes to the function itself, and
+//! so passes no check of rights. What the function may do then is decided by how it was declared.
 
 use super::{errors, names};
 use pgrx::prelude::*;
@@ -8,14 +8,14 @@ use std::ffi::CStr;
 /// Calls `audit.<name>`, which takes N texts and returns a text, none of them null. Text is in the database's
 /// encoding.
 ///
-/// Errors: XX000 when there is no such function, that is when the library and the installed version do not fit
-/// together; and whatever the function raises.
+/// Errors: XX000 when there is no such function, that is when the library and the installed version do not
+/// fit together; and whatever the function raises.
 pub(crate) fn text_function<const N: usize>(name: &CStr, arguments: [&[u8]; N]) -> Vec<u8> {
     let types = [pg_sys::TEXTOID; N];
     let mut values = arguments.map(|argument| argument.into_datum().unwrap_or(pg_sys::Datum::null()));
-    // SAFETY: the look-up gets a NUL-terminated name, the types of N arguments and a schema; the call gets what
-    // the function was declared with (a bytea and a text have the same form); its result is a text, which is
-    // copied.
+    // SAFETY: the look-up gets a NUL-terminated name, the types of N arguments and a schema; the call gets
+    // what the function was declared with (a bytea and a text have the same form); its result is a text,
+    // which is copied.
     unsafe {
         let function = pg_sys::GetSysCacheOid(
             pg_sys::SysCacheIdentifier::PROCNAMEARGSNSP as i32,

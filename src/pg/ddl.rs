@@ -41,8 +41,8 @@ impl Change {
 #[derive(Default)]
 pub(crate) struct Statement {
     pub(crate) changes: Vec<Change>,
-    /// The name before, of a table, column or schema; of a table that was moved, its schema if it was written.
-    /// In the database's encoding, empty when unknown.
+    /// The name before, of a table, column or schema; of a table that was moved, its schema if it was
+    /// written. In the database's encoding, empty when unknown.
     pub(crate) old_name: Vec<u8>,
     /// The name now; of a detached partition, its name.
     pub(crate) new_name: Vec<u8>,

@@ -123,8 +123,8 @@ unsafe extern "C-unwind" {
 
 /// The partitions of a table at any depth, without the table itself.
 pub(crate) fn partitions(table: pg_sys::Oid) -> Vec<pg_sys::Oid> {
-    // SAFETY: a catalogue look-up that takes no lock and may raise an ERROR, hence the guard; the list of OIDs
-    // is read before anything else can free it.
+    // SAFETY: a catalogue look-up that takes no lock and may raise an ERROR, hence the guard; the list of
+    // OIDs is read before anything else can free it.
     unsafe {
         let lock = pg_sys::NoLock as pg_sys::LOCKMODE;
         let found =
