@@ -19,6 +19,7 @@ use crate::pg::events::TransactionListener;
 pub(crate) const LISTENER: TransactionListener = TransactionListener {
     ended: || {
         declared::end_transaction();
+        trigger::end_transaction();
         truncate::forget();
     },
     savepoint_aborted: |depth| {

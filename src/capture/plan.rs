@@ -60,6 +60,8 @@ pub(super) struct Plan {
     pub(super) log_truncated_rows: bool,
     /// The table on which tracking was enabled.
     pub(super) tracked: pg_sys::Oid,
+    /// Whether rows carry the number of the command that made them.
+    pub(super) numbers_commands: bool,
     reads_settings: bool,
     reads_more_settings: bool,
     stale: Stale,
@@ -178,6 +180,7 @@ fn build(call: &TriggerCall) -> Plan {
         phi: options.phi,
         log_truncated_rows: options.log_truncated_rows,
         tracked,
+        numbers_commands: call.is_heap(),
         reads_settings,
         reads_more_settings,
         stale,

@@ -9,14 +9,15 @@ use super::key::KeyWriter;
 use super::plan::{self, KeyColumn, Plan};
 use super::truncate;
 use crate::pg::buffer::Buffer;
-use crate::pg::errors;
 use crate::pg::leaf::Field;
 use crate::pg::trigger::{Event, TriggerCall};
 use crate::pg::tuple::{self, Values};
 use crate::pg::writer::{self as log, Operation, Row};
+use crate::pg::{errors, ids};
+use audit_guard_core::change_order::ChangeOrder;
 use audit_guard_core::options::Detail;
 use pgrx::prelude::*;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 crate::pg::trigger::trigger_function!(audit_log_changes, pg_finfo_audit_log_changes, log_changes);
 
@@ -35,6 +36,7 @@ pub(super) struct Scratch {
 }
 
 thread_local! {
+    static ORDER: RefCell<ChangeOrder> = RefCell::new(ChangeOrder::default());
     static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
 }
 
@@ -121,7 +123,21 @@ fn log_row(call: &TriggerCall, operation: Operation, plan: &Plan, scratch: &mut 
         plan.tenant.as_ref().and_then(|column| writer.write_text(column, of_current(column), tenant))
     });
     complete(plan, &mut row, row_tenant);
-    log::write(operation, &mut row);
+    log::write(operation, &mut row, time_of(call, plan));
+}
+
+/// When the change happened. Triggers that fired before this one may have changed more, and that was logged first.
+fn time_of(call: &TriggerCall, plan: &Plan) -> i64 {
+    let now = ids::clock();
+    if !plan.numbers_commands {
+        return now;
+    }
+    ORDER.with_borrow_mut(|order| order.time_of(call.command(), now))
+}
+
+/// Forgets the order of changes of a transaction that has ended.
+pub(super) fn end_transaction() {
+    ORDER.with_borrow_mut(ChangeOrder::clear);
 }
 
 /// Marks the logged columns whose values differ; false when there are none.

@@ -11,7 +11,7 @@ use super::trigger::{Scratch, complete};
 use crate::pg::leaf::Field;
 use crate::pg::trigger::TriggerCall;
 use crate::pg::writer::{self, Operation, Row};
-use crate::pg::{relation, scan, session};
+use crate::pg::{ids, relation, scan, session};
 use pgrx::prelude::*;
 use std::cell::RefCell;
 
@@ -51,7 +51,7 @@ pub(super) fn log(call: &TriggerCall, plan: &Plan, scratch: &mut Scratch) {
         row.set(Field::Context, context.datum());
     }
     cover_partitions(table);
-    writer::write(Operation::Truncate, &mut row);
+    writer::write(Operation::Truncate, &mut row, ids::clock());
 }
 
 /// Whether the table above has said already that this partition was emptied; else notes that it fired early.
@@ -90,6 +90,6 @@ fn log_rows(call: &TriggerCall, plan: &Plan, scratch: &mut Scratch) {
             plan.tenant.as_ref().and_then(|column| texts.write_text(column, value_of(column), tenant))
         });
         complete(plan, &mut row, row_tenant);
-        writer::write(Operation::Truncate, &mut row);
+        writer::write(Operation::Truncate, &mut row, ids::clock());
     });
 }

@@ -6,6 +6,12 @@ use super::tuple::Values;
 use super::writer::Operation;
 use pgrx::prelude::*;
 
+// Asked for every row, and unable to raise an ERROR: called without the guard that pgrx puts around each call.
+unsafe extern "C-unwind" {
+    fn HeapTupleHeaderGetCmin(row: pg_sys::HeapTupleHeader) -> pg_sys::CommandId;
+    fn HeapTupleHeaderGetCmax(row: pg_sys::HeapTupleHeader) -> pg_sys::CommandId;
+}
+
 /// What fired.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Event {
@@ -113,6 +119,28 @@ impl TriggerCall {
             std::slice::from_raw_parts((*description).triggers, (*description).numtriggers as usize)
         };
         triggers.iter().find(|trigger| trigger.tgfoid == self.trigger().tgfoid && for_each_row(trigger))
+    }
+
+    /// Whether the table's rows are kept by the server's own table access method.
+    pub(crate) fn is_heap(&self) -> bool {
+        // SAFETY: as in `relation_oid`.
+        unsafe { (*(*self.relation()).rd_rel).relam == pg_sys::HEAP_TABLE_AM_OID.into() }
+    }
+
+    /// The number of the command that made the change, for a row trigger on a heap table: commands of a
+    /// transaction are numbered in the order in which they run.
+    #[inline]
+    pub(crate) fn command(&self) -> pg_sys::CommandId {
+        // SAFETY: a row trigger has a row of its relation, an UPDATE also the row that it left; both are as they
+        // stand in the table, and were made or removed by the present transaction.
+        unsafe {
+            let data = &*self.data;
+            match data.tg_event & pg_sys::TRIGGER_EVENT_OPMASK {
+                pg_sys::TRIGGER_EVENT_DELETE => HeapTupleHeaderGetCmax((*data.tg_trigtuple).t_data),
+                pg_sys::TRIGGER_EVENT_UPDATE => HeapTupleHeaderGetCmin((*data.tg_newtuple).t_data),
+                _ => HeapTupleHeaderGetCmin((*data.tg_trigtuple).t_data),
+            }
+        }
     }
 
     /// Takes apart the row that was inserted or deleted, or that an UPDATE replaced.

@@ -72,9 +72,8 @@ thread_local! {
     static TARGET: ManuallyDrop<RefCell<Option<Target>>> = const { ManuallyDrop::new(RefCell::new(None)) };
 }
 
-/// Writes one row; id, time, salt and operation are filled here.
-pub(crate) fn write(operation: Operation, row: &mut Row) {
-    let time = ids::clock();
+/// Writes one row of a change that happened at `time`; id, salt and operation are filled here.
+pub(crate) fn write(operation: Operation, row: &mut Row, time: i64) {
     let salt = ids::salt();
     row.set(Field::LoggedAt, time.into());
     row.set(Field::Salt, pg_sys::Datum::from(salt.as_ptr()));

@@ -3,12 +3,14 @@
 //! Everything here is a pure function of its arguments: no server, no input or output, no clock. The
 //! extension feeds it settings and column lists and turns its answers into rows.
 //!
+//! * [`change_order`]: the order of changes that are not seen in the order in which they happened.
 //! * [`options`]: the arguments of a tracking trigger, and which columns they mean today.
 //! * [`request`]: what a request declares about itself in claims and headers.
 //! * [`record_key`]: the text that stands for a record's key.
 
 #![forbid(unsafe_code)]
 
+pub mod change_order;
 pub mod options;
 pub mod record_key;
 pub mod request;
