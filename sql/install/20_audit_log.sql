@@ -56,7 +56,8 @@ COMMENT ON TABLE audit.audit_log IS
     'every change of every tracked table; append-only, in one partition per month';
 COMMENT ON COLUMN audit.audit_log.id IS
     'number of the entry; ascending within a transaction, in blocks across sessions';
-COMMENT ON COLUMN audit.audit_log.logged_at IS 'clock time at which the change happened';
+COMMENT ON COLUMN audit.audit_log.logged_at IS
+    'clock time at which the change happened, which is not the time of its commit';
 COMMENT ON COLUMN audit.audit_log.transaction_id IS 'the transaction that made the change (64 bit)';
 COMMENT ON COLUMN audit.audit_log.operation IS 'INSERT, UPDATE, DELETE or TRUNCATE';
 COMMENT ON COLUMN audit.audit_log.table_schema IS 'schema of the tracked table at the time of the change';
@@ -64,8 +65,12 @@ COMMENT ON COLUMN audit.audit_log.table_name IS 'name of the tracked table at th
 COMMENT ON COLUMN audit.audit_log.record_id IS
     'key of the row as text, a JSON array when it has several columns, null when the table has no key';
 COMMENT ON COLUMN audit.audit_log.old_record_id IS 'key before an UPDATE that changed it, else null';
-COMMENT ON COLUMN audit.audit_log.old_record IS 'the row before the change';
-COMMENT ON COLUMN audit.audit_log.new_record IS 'the row after the change';
+COMMENT ON COLUMN audit.audit_log.old_record IS
+    'the row before the change, or what of it the level of detail keeps; masked columns are null, excluded ones '
+    'absent';
+COMMENT ON COLUMN audit.audit_log.new_record IS
+    'the row after the change, or what of it the level of detail keeps; masked columns are null, excluded ones '
+    'absent';
 COMMENT ON COLUMN audit.audit_log.changed_fields IS
     'columns that an UPDATE changed, in table order; null otherwise';
 COMMENT ON COLUMN audit.audit_log.actor_id IS 'the acting person, as declared or as in the JWT; never proof';
@@ -125,12 +130,13 @@ FROM audit.audit_log l;
 
 COMMENT ON VIEW audit.changes IS 'audit_log for people: an UPDATE shows only the fields that changed';
 COMMENT ON COLUMN audit.changes.id IS 'number of the entry';
-COMMENT ON COLUMN audit.changes.logged_at IS 'clock time at which the change happened';
+COMMENT ON COLUMN audit.changes.logged_at IS
+    'clock time at which the change happened, which is not the time of its commit';
 COMMENT ON COLUMN audit.changes.operation IS 'INSERT, UPDATE, DELETE or TRUNCATE';
 COMMENT ON COLUMN audit.changes.table_schema IS 'schema of the table at the time of the change';
 COMMENT ON COLUMN audit.changes.table_name IS 'name of the table at the time of the change';
 COMMENT ON COLUMN audit.changes.record_id IS
-    'key of the row as text, a JSON array when it has several columns';
+    'key of the row as text, a JSON array when it has several columns, null when the table has no key';
 COMMENT ON COLUMN audit.changes.changed_fields IS 'columns that an UPDATE changed';
 COMMENT ON COLUMN audit.changes.old_values IS
     'values before: the changed fields of an UPDATE, the whole row of a DELETE';
@@ -145,4 +151,5 @@ COMMENT ON COLUMN audit.changes.session_id IS 'the session of the application';
 COMMENT ON COLUMN audit.changes.client_ip IS 'the address of the person, else of the connection';
 COMMENT ON COLUMN audit.changes.application_name IS 'application_name of the connection';
 COMMENT ON COLUMN audit.changes.transaction_id IS 'the transaction that made the change';
-COMMENT ON COLUMN audit.changes.context IS 'further facts about the request';
+COMMENT ON COLUMN audit.changes.context IS
+    'further facts about the request; the application''s own under "app"';

@@ -288,7 +288,11 @@ BEGIN
 END
 $body$;
 COMMENT ON FUNCTION audit.enable_tracking(regclass, text[], text[], name, text, boolean, boolean) IS
-    'records every change of a table from now on; called again, it replaces the options';
+    'records every change of a table from now on; called again, it replaces the options. exclude: columns left '
+    'out; mask: columns logged as null; tenant_column: null = the first of audit_guard.tenant_columns that the '
+    'table has, '''' = none; detail: full, delta (of the old row only what changed) or changed (only what changed '
+    'of both); log_truncated_rows: TRUNCATE logs each row; phi: each change counts as access to protected '
+    'health information';
 
 CREATE FUNCTION audit.disable_tracking(target regclass, reason text DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER

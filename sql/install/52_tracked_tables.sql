@@ -56,7 +56,8 @@ COMMENT ON COLUMN audit.tracked_tables.exclude IS 'columns that are not recorded
 COMMENT ON COLUMN audit.tracked_tables.mask IS 'columns recorded as null, named when they change';
 COMMENT ON COLUMN audit.tracked_tables.tenant_column IS
     'the column that becomes tenant_id, null when there is none';
-COMMENT ON COLUMN audit.tracked_tables.detail IS 'full, delta or changed';
+COMMENT ON COLUMN audit.tracked_tables.detail IS
+    'what an UPDATE keeps: full (both rows), delta (of the old one only what changed), changed (of both)';
 COMMENT ON COLUMN audit.tracked_tables.log_truncated_rows IS 'whether TRUNCATE records every row';
 COMMENT ON COLUMN audit.tracked_tables.phi IS
     'whether each change counts as access to protected health information';

@@ -11,7 +11,7 @@ CREATE TABLE audit.tracked_schemas (
     enabled_by text COLLATE "C" NOT NULL
 );
 COMMENT ON TABLE audit.tracked_schemas IS 'schemas whose tables to come are tracked from birth';
-COMMENT ON COLUMN audit.tracked_schemas.schema_name IS 'the schema';
+COMMENT ON COLUMN audit.tracked_schemas.schema_name IS 'name of the schema';
 COMMENT ON COLUMN audit.tracked_schemas.except_tables IS 'names of tables that are left out';
 COMMENT ON COLUMN audit.tracked_schemas.enabled_at IS 'when this was last decided';
 COMMENT ON COLUMN audit.tracked_schemas.enabled_by IS 'the role that decided it';

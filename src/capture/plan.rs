@@ -4,7 +4,7 @@ use super::tracking_state::live;
 use crate::pg::buffer::Varlena;
 use crate::pg::encoder::{self, Encoder};
 use crate::pg::events::{Stale, watch};
-use crate::pg::jsonb::{Frame, key_order};
+use crate::pg::jsonb::{self, Frame, key_order};
 use crate::pg::memory::Memory;
 use crate::pg::names::TableName;
 use crate::pg::relation::{self, Column};
@@ -111,6 +111,7 @@ impl Plan {
     /// Runs a conversion under the settings that its columns need to be pinned.
     #[inline]
     pub(super) fn convert<T>(&self, conversion: impl FnOnce() -> T) -> T {
+        jsonb::converting(self.tracked);
         if self.reads_settings { pinned::with(self.reads_more_settings, conversion) } else { conversion() }
     }
 }

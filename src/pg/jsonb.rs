@@ -6,8 +6,9 @@
 //! compares.
 
 use super::buffer::Buffer;
-use super::errors;
+use super::{errors, relation};
 use pgrx::prelude::*;
+use std::cell::Cell;
 
 /// The type bits of an entry word.
 pub(crate) mod kind {
@@ -146,11 +147,24 @@ impl<'a> ObjectWriter<'a> {
     }
 }
 
+thread_local! {
+    static TABLE: Cell<pg_sys::Oid> = const { Cell::new(pg_sys::InvalidOid) };
+}
+
+/// Notes the table whose rows are being converted, for the error below.
+#[inline]
+pub(crate) fn converting(table: pg_sys::Oid) {
+    TABLE.set(table);
+}
+
 /// The limit of the server's own format, with the server's own SQLSTATE.
 pub(crate) fn too_large() -> ! {
+    let table = relation::describe(TABLE.get()).map(|(name, _)| name.to_string()).unwrap_or_default();
     errors::raise(
         PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-        &format!("row is too large to be logged: an image holds at most {LENGTH_MASK} bytes"),
-        Some("Exclude the large column: SELECT audit.enable_tracking('<table>', exclude => '{<column>}');"),
+        &format!("row of {table} is too large to be logged: an image holds at most {LENGTH_MASK} bytes"),
+        Some(&format!(
+            "Leave a large column out: SELECT audit.enable_tracking('{table}', exclude => '{{column_name}}');"
+        )),
     )
 }
