@@ -1,15 +1,15 @@
 # Everything a user or developer does starts here. The work is in scripts/ and tests/run.sh.
 #
-# PG=15|16|18 picks a server version, PG_CONFIG=/path/to/pg_config a server of your own.
+# PG=15|16|17|18 picks a server version, PG_CONFIG=/path/to/pg_config a server of your own.
 
 export PG PG_CONFIG STAGE TEST BENCH_ARGS
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test install psql stop lint advisories bench clean
+.PHONY: help demo test install psql stop lint advisories bench reference clean
 
 help: ## List what can be made
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
-	@echo '  PG=15|16|18 picks a server version, PG_CONFIG=/path/to/pg_config your own server.'
+	@echo '  PG=15|16|17|18 picks a server version, PG_CONFIG=/path/to/pg_config your own server.'
 
 demo: ## Build, start a private server, and watch the extension at work
 	@scripts/demo.sh
@@ -31,6 +31,9 @@ advisories: ## Check our dependencies against known vulnerabilities (network)
 
 bench: ## Measure what auditing costs (BENCH_ARGS=... is handed on)
 	@scripts/bench.sh
+
+reference: ## Make docs/reference.md anew from the comments in the database
+	@scripts/reference.sh
 
 install: ## Build and install into the server of PG_CONFIG
 	@scripts/install.sh

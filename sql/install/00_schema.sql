@@ -5,8 +5,9 @@
 DO $check$
 DECLARE
     own_extension oid := (SELECT e.oid FROM pg_extension e WHERE e.extname = 'audit_guard');
+    needed text;
+    schema_id oid;
     other_extension name;
-    occupied boolean;
 BEGIN
     IF current_setting('server_version_num')::integer < 150000 THEN
         RAISE EXCEPTION 'audit_guard needs PostgreSQL 15 or newer, this server is %',
@@ -14,47 +15,47 @@ BEGIN
             USING ERRCODE = 'feature_not_supported', HINT = 'Upgrade the server with pg_upgrade.';
     END IF;
 
-    -- An extension holds the schema when the schema itself or anything inside it belongs to that extension.
-    SELECT e.extname INTO other_extension
-    FROM pg_depend member
-    JOIN pg_extension e ON e.oid = member.refobjid
-    WHERE member.refclassid = 'pg_extension'::regclass
-      AND member.deptype = 'e'
-      AND e.oid IS DISTINCT FROM own_extension
-      AND ((member.classid = 'pg_namespace'::regclass
-            AND member.objid = 'audit'::regnamespace)
-           OR EXISTS (SELECT FROM pg_depend inside
-                      WHERE inside.classid = member.classid AND inside.objid = member.objid
-                        AND inside.refclassid = 'pg_namespace'::regclass
-                        AND inside.refobjid = 'audit'::regnamespace))
-    ORDER BY e.extname
-    LIMIT 1;
-    IF other_extension = 'supa_audit' THEN
-        RAISE EXCEPTION 'schema "audit" belongs to extension supa_audit'
-            USING ERRCODE = 'duplicate_object',
-                  HINT = 'Both cannot be installed. In one transaction: copy audit.record_version, '
-                         'DROP EXTENSION supa_audit CASCADE, CREATE EXTENSION audit_guard, enable tracking. '
-                         'See docs: moving from supa_audit.';
-    ELSIF other_extension IS NOT NULL THEN
-        RAISE EXCEPTION 'schema "audit" belongs to extension %', other_extension
-            USING ERRCODE = 'duplicate_object',
-                  HINT = format('Both cannot be installed. DROP EXTENSION %I; first.', other_extension);
-    END IF;
+    FOREACH needed IN ARRAY ARRAY['audit', 'audit_api'] LOOP
+        schema_id := to_regnamespace(needed);
+        -- An extension holds a schema when it or anything inside it belongs to that extension.
+        SELECT e.extname INTO other_extension
+        FROM pg_depend member
+        JOIN pg_extension e ON e.oid = member.refobjid
+        WHERE member.refclassid = 'pg_extension'::regclass
+          AND member.deptype = 'e'
+          AND e.oid IS DISTINCT FROM own_extension
+          AND ((member.classid = 'pg_namespace'::regclass AND member.objid = schema_id)
+               OR EXISTS (SELECT FROM pg_depend inside
+                          WHERE inside.classid = member.classid AND inside.objid = member.objid
+                            AND inside.refclassid = 'pg_namespace'::regclass
+                            AND inside.refobjid = schema_id))
+        ORDER BY e.extname
+        LIMIT 1;
+        IF other_extension = 'supa_audit' THEN
+            RAISE EXCEPTION 'schema "%" belongs to extension supa_audit', needed
+                USING ERRCODE = 'duplicate_object',
+                      HINT = 'Both cannot be installed. In one transaction: copy audit.record_version, '
+                             'DROP EXTENSION supa_audit CASCADE, CREATE EXTENSION audit_guard, enable '
+                             'tracking. See docs: moving from supa_audit.';
+        ELSIF other_extension IS NOT NULL THEN
+            RAISE EXCEPTION 'schema "%" belongs to extension %', needed, other_extension
+                USING ERRCODE = 'duplicate_object',
+                      HINT = format('Both cannot be installed. DROP EXTENSION %I; first.', other_extension);
+        END IF;
 
-    SELECT EXISTS (SELECT FROM pg_depend d
-                   WHERE d.refclassid = 'pg_namespace'::regclass
-                     AND d.refobjid = 'audit'::regnamespace
+        IF EXISTS (SELECT FROM pg_depend d
+                   WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = schema_id
                      AND d.deptype = 'n'
                      AND NOT (d.classid = 'pg_extension'::regclass
-                              AND d.objid IS NOT DISTINCT FROM own_extension))
-    INTO occupied;
-    IF occupied THEN
-        RAISE EXCEPTION 'schema "audit" is not empty'
-            USING ERRCODE = 'duplicate_object',
-                  HINT = 'audit_guard needs this schema for itself. Move what is in it to another schema '
-                         '(renaming the schema alone leaves trigger functions behind that still write to '
-                         '"audit"), then: DROP SCHEMA audit; CREATE EXTENSION audit_guard;';
-    END IF;
+                              AND d.objid IS NOT DISTINCT FROM own_extension)) THEN
+            RAISE EXCEPTION 'schema "%" is not empty', needed
+                USING ERRCODE = 'duplicate_object',
+                      HINT = format('audit_guard needs this schema for itself. Move what is in it to another '
+                                    'schema (renaming the schema alone leaves functions behind that still '
+                                    'name "%1$s"), then: DROP SCHEMA %1$s; CREATE EXTENSION audit_guard;',
+                                    needed);
+        END IF;
+    END LOOP;
 END
 $check$;
 
@@ -70,7 +71,7 @@ BEGIN
     LOCK TABLE pg_authid IN SHARE ROW EXCLUSIVE MODE;
     FOR wanted IN
         SELECT v.role_name, v.purpose
-        FROM (VALUES ('audit_owner', 'owns the schema audit and everything in it; has no members'),
+        FROM (VALUES ('audit_owner', 'owns everything in the schemas audit and audit_api; has no members'),
                      ('audit_admin', 'configures; changes a table only when it also owns that table'),
                      ('audit_writer', 'calls the security, disclosure and access functions'),
                      ('audit_reader', 'reads the log and its views, verifies, runs the compliance checks'),
@@ -99,6 +100,8 @@ END
 $roles$;
 
 -- An existing empty schema may have been prepared by somebody else: no right that was given on it survives.
+-- It belongs to whoever installs, not to audit_owner: a dump names the owner of a schema before it creates
+-- the extension, and a new server has no such role yet.
 DO $schema$
 DECLARE
     grantee oid;
@@ -111,7 +114,8 @@ BEGIN
         EXECUTE format('REVOKE ALL ON SCHEMA audit FROM %s CASCADE',
                                   CASE WHEN grantee = 0 THEN 'PUBLIC' ELSE grantee::regrole::text END);
     END LOOP;
-    ALTER SCHEMA audit OWNER TO audit_owner;
+    ALTER SCHEMA audit OWNER TO CURRENT_USER;
+    GRANT USAGE, CREATE ON SCHEMA audit TO audit_owner;
 END
 $schema$;
 

@@ -43,7 +43,9 @@ COMMENT ON FUNCTION audit._leaves(regclass) IS
 
 -- DDL on a stream never queues: whoever waits for a lock makes everybody behind wait too. So each attempt
 -- gives up after 50 ms, and the pauses between attempts let readers and writers through.
-CREATE FUNCTION audit._run_with_retries(commands text[]) RETURNS void
+CREATE FUNCTION audit._run_with_retries(
+    commands text[], retry text DEFAULT 'SELECT audit.maintain_partitions();')
+RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '50ms'
@@ -62,32 +64,48 @@ BEGIN
             IF attempt = attempts THEN
                 RAISE EXCEPTION 'no lock on the audit log after % attempts', attempts
                     USING ERRCODE = 'lock_not_available',
-                          DETAIL = 'Another session makes partitions or reads the log in a long transaction.',
-                          HINT = 'When it has ended: SELECT audit.maintain_partitions();';
+                          DETAIL = 'Another session makes partitions, or reads or writes the log in a long '
+                                   'transaction.',
+                          HINT = 'When it has ended: ' || retry;
             END IF;
         END;
         PERFORM pg_sleep(least(0.01 * attempt, 0.25));
     END LOOP;
 END
 $body$;
-COMMENT ON FUNCTION audit._run_with_retries(text[]) IS
+COMMENT ON FUNCTION audit._run_with_retries(text[], text) IS
     'internal: runs all commands or none of them, without ever queueing for a lock';
 
--- The leaf that is being written pays for every index on every row, so there are only these.
-CREATE FUNCTION audit._leaf_indexes(stream regclass) RETURNS TABLE (suffix text, definition text)
+-- The leaf that is being written pays for every index on every row, so there are only the first three. The
+-- others are built by index_log(), and what one leaf has of them, each new leaf gets: so the choice travels
+-- with the leaves in a dump.
+CREATE FUNCTION audit._leaf_indexes(stream regclass, chosen text[] DEFAULT '{}')
+RETURNS TABLE (suffix text, definition text)
 LANGUAGE sql STABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $body$
     SELECT v.suffix, v.definition
     FROM (VALUES
-        ('audit.audit_log', 'record_idx', 'USING btree (record_id, table_name)'),
+        ('audit.audit_log', 'record_idx', 'USING btree (record_id, table_name)', false),
         ('audit.audit_log', 'old_record_idx',
-         'USING btree (old_record_id, table_name) WHERE old_record_id IS NOT NULL'),
-        ('audit.audit_log', 'logged_at_idx', 'USING brin (logged_at, id) WITH (autosummarize = on)')
-    ) v(stream, suffix, definition)
+         'USING btree (old_record_id, table_name) WHERE old_record_id IS NOT NULL', false),
+        ('audit.audit_log', 'logged_at_idx', 'USING brin (logged_at, id) WITH (autosummarize = on)', false),
+        ('audit.audit_log', 'actor_idx', 'USING btree (actor_id, logged_at) WHERE actor_id IS NOT NULL', true),
+        ('audit.audit_log', 'tenant_idx', 'USING btree (tenant_id, logged_at) WHERE tenant_id IS NOT NULL',
+         true)
+    ) v(stream, suffix, definition, on_request)
     WHERE v.stream = _leaf_indexes.stream::text
+      AND (NOT v.on_request
+           OR v.suffix = ANY (_leaf_indexes.chosen)
+           OR EXISTS (SELECT FROM pg_inherits h
+                      JOIN pg_class leaf ON leaf.oid = h.inhrelid
+                      JOIN pg_index i ON i.indrelid = leaf.oid
+                      JOIN pg_class x ON x.oid = i.indexrelid
+                      WHERE h.inhparent = _leaf_indexes.stream
+                        AND x.relname = leaf.relname || '_' || v.suffix))
 $body$;
-COMMENT ON FUNCTION audit._leaf_indexes(regclass) IS 'internal: the indexes of a leaf beside its primary key';
+COMMENT ON FUNCTION audit._leaf_indexes(regclass, text[]) IS
+    'internal: the indexes of a leaf beside its primary key';
 
 -- Commands that make one leaf and attach it. Nothing is inherited but columns, defaults and CHECKs; the
 -- parent's row trigger is cloned by ATTACH, so a leaf gets only the statement trigger, which is not. Row

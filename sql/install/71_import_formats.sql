@@ -110,7 +110,7 @@ BEGIN
     END IF;
 
     SELECT l.column_name, l.is_needed, l.types, a.attname IS NULL AS is_missing INTO wrong
-    FROM audit._import_layout(format) l
+    FROM audit._import_layout(format) WITH ORDINALITY l(relation, column_name, types, is_needed, place)
     LEFT JOIN pg_attribute a ON a.attrelid = source AND a.attname = l.column_name AND a.attnum > 0
                                 AND NOT a.attisdropped
     LEFT JOIN pg_type t ON t.oid = a.atttypid
@@ -127,12 +127,12 @@ BEGIN
                                   AND d.refclassid = 'pg_extension'::regclass AND e.extname = 'hstore')
                        THEN t.typname::text
                    ELSE '' END <> ALL (l.types) END
-    ORDER BY a.attname IS NOT NULL LIMIT 1;
+    ORDER BY a.attname IS NOT NULL, l.place LIMIT 1;
     IF wrong.is_missing THEN
-        RAISE EXCEPTION '% has no column "%": it is not in the layout of %', source, wrong.column_name, format
+        RAISE EXCEPTION '% has no column "%", which the layout of % has', source, wrong.column_name, format
             USING ERRCODE = 'undefined_column', HINT = format('%s needs: %s', format, needs);
     ELSIF NOT wrong.is_missing THEN
-        RAISE EXCEPTION 'column "%" of % must be a plain %: it is not in the layout of %', wrong.column_name,
+        RAISE EXCEPTION 'column "%" of % must be a plain % column, as in the layout of %', wrong.column_name,
             source, array_to_string(wrong.types, ' or '), format
             USING ERRCODE = 'wrong_object_type',
                   HINT = 'In a copy, cast it: CREATE TABLE public.history_copy AS SELECT ...;';
@@ -150,6 +150,28 @@ $body$;
 COMMENT ON FUNCTION audit._import_relation(regclass, text, text) IS
     'internal: refuses what cannot be read safely or is not in the layout; returns a query that reads it';
 
+-- pgmemento numbers the rows of the tables themselves, in a column of theirs: so a table that still has it
+-- says which key belongs to which number. Only keys of the server's own types are read.
+CREATE FUNCTION audit._pgmemento_keys(tables oid[]) RETURNS text
+LANGUAGE sql STABLE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT coalesce(string_agg(format(' UNION ALL SELECT 1, v.%I, jsonb_build_object(%s) FROM %s v',
+                                      number.attname, key.members, c.oid::regclass), ''), '')
+    FROM pg_class c
+    JOIN pg_attribute number ON number.attrelid = c.oid AND number.atttypid = 'bigint'::regtype
+                                AND number.attname IN ('pgmemento_audit_id', 'audit_id')
+    CROSS JOIN LATERAL (
+        SELECT string_agg(format('%L, v.%I', k.name, k.name), ', '), bool_and(t.oid < 16384)
+        FROM unnest(audit._key_columns(c.oid)) k(name)
+        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = k.name
+        JOIN pg_type t ON t.oid = a.atttypid) key(members, is_plain)
+    WHERE c.oid = ANY (_pgmemento_keys.tables) AND c.relkind IN ('r', 'p') AND key.is_plain
+      AND has_table_privilege(c.oid, 'SELECT') AND NOT row_security_active(c.oid)
+$body$;
+COMMENT ON FUNCTION audit._pgmemento_keys(oid[]) IS
+    'internal: the rest of a query that reads numbers and keys of the rows that are there';
+
 -- The columns are those of audit._import_row in their order.
 CREATE FUNCTION audit._import_query(source regclass, format text) RETURNS text
 LANGUAGE plpgsql STABLE SECURITY INVOKER
@@ -159,6 +181,7 @@ DECLARE
     main constant text := audit._import_relation(source, format, '');
     beside text;
     others text[];
+    tables oid[];
 BEGIN
     IF format = 'supa_audit' THEN
         -- The copy of a table loses the column op together with its type, which belongs to that extension.
@@ -184,7 +207,8 @@ BEGIN
                 CASE WHEN o.operation = ''UPDATE''
                      THEN ARRAY(SELECT jsonb_object_keys(s.changed_fields::jsonb)) END,
                 NULL::text, NULL::text, s.session_user_name::text, NULL::text, s.client_addr,
-                s.application_name, jsonb_build_object(''original_transaction_id'', s.transaction_id)
+                s.application_name,
+                jsonb_strip_nulls(jsonb_build_object(''original_transaction_id'', s.transaction_id))
                 FROM ' || main || ' s CROSS JOIN LATERAL (
                     SELECT CASE upper(left(s.action::text, 1))
                            WHEN ''I'' THEN ''INSERT'' WHEN ''U'' THEN ''UPDATE''
@@ -196,8 +220,8 @@ BEGIN
                 s.table_schema::text, s.table_name::text, s.table_oid,
                 coalesce(s.record_id::text, s.record_pk::text), NULL::jsonb, s.old_record, s.new_record,
                 s.changed_fields, s.actor_id::text, s.actor_role, NULL::text, s.community_id::text,
-                s.actor_ip, NULL::text, jsonb_build_object(''user_agent'', s.actor_user_agent,
-                                               ''original_transaction_id'', s.transaction_id)
+                s.actor_ip, NULL::text, jsonb_strip_nulls(jsonb_build_object(
+                    ''user_agent'', s.actor_user_agent, ''original_transaction_id'', s.transaction_id))
                 FROM ' || main || ' s';
     END IF;
 
@@ -214,24 +238,30 @@ BEGIN
                       HINT = 'pgmemento: copy row_log, table_event_log and transaction_log into one schema.';
         END IF;
     END LOOP;
+    EXECUTE format('SELECT array_agg(DISTINCT c.oid) FROM %s e
+                    JOIN pg_namespace n ON n.nspname = e.schema_name::text
+                    JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = e.table_name::text', others[1])
+    INTO tables;
     RETURN format(
         'SELECT l.id::text, l.id, e.stmt_time, o.operation, e.schema_name::text, e.table_name::text,
          NULL::oid, l.audit_id::text, k.image, CASE WHEN e.op_id <> 3 THEN l.old_data END,
          CASE WHEN e.op_id IN (3, 4) THEN l.new_data END,
          CASE WHEN e.op_id = 4 THEN ARRAY(SELECT jsonb_object_keys(coalesce(l.new_data, l.old_data))) END,
          NULL::text, NULL::text, t.user_name::text, NULL::text, NULL::inet, t.application_name,
-         jsonb_build_object(''client_name'', t.client_name, ''app'', t.session_info,
-                            ''original_transaction_id'', t.txid)
+         jsonb_strip_nulls(jsonb_build_object(''client_name'', t.client_name, ''app'', t.session_info,
+                                              ''original_transaction_id'', t.txid))
          FROM %1$s l
          LEFT JOIN %2$s e ON e.event_key = l.event_key
          LEFT JOIN %3$s t ON t.id = e.transaction_id
          CROSS JOIN LATERAL (SELECT CASE e.op_id WHEN 3 THEN ''INSERT'' WHEN 4 THEN ''UPDATE''
                                     WHEN 7 THEN ''DELETE'' WHEN 8 THEN ''TRUNCATE'' END) o(operation)
-         LEFT JOIN (SELECT DISTINCT ON (r.audit_id) r.audit_id, coalesce(r.new_data, r.old_data) AS image
-                    FROM %1$s r JOIN %2$s x ON x.event_key = r.event_key
-                    WHERE x.op_id IN (3, 7, 8) AND coalesce(r.new_data, r.old_data) IS NOT NULL
-                    ORDER BY r.audit_id, r.id DESC) k ON k.audit_id = l.audit_id',
-        main, others[1], others[2]);
+         LEFT JOIN (SELECT DISTINCT ON (r.audit_id) r.audit_id, r.image
+                    FROM (SELECT 2, d.audit_id, coalesce(d.new_data, d.old_data)
+                          FROM %1$s d JOIN %2$s x ON x.event_key = d.event_key
+                          WHERE x.op_id IN (3, 7, 8) AND coalesce(d.new_data, d.old_data) IS NOT NULL
+                          %4$s) r(place, audit_id, image)
+                    ORDER BY r.audit_id, r.place) k ON k.audit_id = l.audit_id',
+        main, others[1], others[2], audit._pgmemento_keys(tables));
 END
 $body$;
 COMMENT ON FUNCTION audit._import_query(regclass, text) IS
@@ -309,8 +339,9 @@ BEGIN
         LOOP
             batch := batch || entry;
             batch_count := batch_count + 1;
-            batch_size := batch_size + coalesce(pg_column_size(entry.old_record), 0)
-                          + coalesce(pg_column_size(entry.new_record), 0);
+            -- What is stored compressed counts with its full size.
+            batch_size := batch_size + coalesce(pg_column_size(entry.old_record || '{}'), 0)
+                          + coalesce(pg_column_size(entry.new_record || '{}'), 0);
             IF batch_count = batch_rows OR batch_size > batch_bytes THEN
                 PERFORM audit._import_rows(format, batch);
                 rows_imported := rows_imported + batch_count;

@@ -91,7 +91,26 @@ GRANT EXECUTE ON FUNCTION
     audit._record_key(regclass, text), audit._tracked_as(regclass), audit._own_triggers(regclass),
     audit._key_columns(regclass), audit._tracking_state(oid),
     audit._filled_spans(regclass, name, name), audit._span_condition(name, tstzmultirange),
-    audit._history_rows(text, text, text, integer)
+    audit._history_rows(text, text, text, timestamptz, timestamptz, integer),
+    audit._table_names(regclass)
+    TO audit_reader;
+
+GRANT EXECUTE ON FUNCTION
+    audit.record_as_of(regclass, text, timestamptz), audit.record_as_of(regclass, anyelement, timestamptz),
+    audit._tracking_events(regclass), audit._options_at(regclass, timestamptz),
+    audit._tracked_spans(regclass), audit._known_span(regclass, timestamptz),
+    audit._truncations(regclass, timestamptz, timestamptz),
+    audit._truncated_rows_logged(regclass, audit.audit_log),
+    audit._record_events(regclass, text, timestamptz, timestamptz), audit._key_definition(regclass),
+    audit._key_image(regclass, text), audit._in_partition(regclass, text, jsonb),
+    audit._check_row_security(regclass), audit._hidden_columns(regclass, timestamptz),
+    audit._live_image(regclass, jsonb, timestamptz), audit._is_whole(jsonb, text[], text[]),
+    audit._record_state(regclass, text, jsonb, timestamptz, tstzrange, timestamptz[]),
+    audit._logged_table(regclass),
+    audit.table_as_of(anyelement, timestamptz), audit._log_condition(regclass, timestamptz, timestamptz),
+    audit._key_expression(regclass), audit._way_to(regclass, timestamptz, tstzrange, timestamptz[]),
+    audit._as_of_query(regclass, regclass, timestamptz, tstzrange, timestamptz[]),
+    audit._parts_condition(regclass, regclass, jsonb)
     TO audit_reader;
 
 GRANT SELECT ON audit.tracked_schemas TO audit_reader;
@@ -106,7 +125,7 @@ GRANT EXECUTE ON FUNCTION
     audit.begin_restore(text), audit.import_history(regclass, text, timestamptz), audit._import_known(text),
     audit._import_begin(text, regclass, jsonb), audit._import_rows(text, audit._import_row[]),
     audit._import_layout(text), audit._import_relation(regclass, text, text),
-    audit._import_query(regclass, text),
+    audit._import_query(regclass, text), audit._pgmemento_keys(oid[]),
     audit._record_event(text, text, text, jsonb), audit._check_exists(regclass, text),
     audit._check_owner(regclass),
     audit._check_trackable(regclass), audit._check_columns(regclass, text, text[]),
