@@ -4,7 +4,7 @@ from pathlib import Path
 from statistics import median
 from psql import fail, pgbench, psql, read
 
-ROUNDS, SECONDS, CLIENTS, SCALE = 6, 2, 4, 5
+ROUNDS, SECONDS, CLIENTS, SCALE = 5, 2, 4, 5
 TABLES = ("pgbench_accounts", "pgbench_branches", "pgbench_tellers", "pgbench_history")
 # The gateway's role with a person's claims, as in the app, so that these columns are filled and paid for.
 # No waiting for the disk: beside that waiting the same work would look cheaper.

@@ -7,7 +7,7 @@
 #   cluster.sh psql NAME DATABASE [arguments]  open psql in it
 #   cluster.sh list                            names and folders of those running
 #
-# PG=15|16|18 or PG_CONFIG=... chooses the server, AG_PROFILE=release|dev the build (release).
+# PG=15|16|17|18 or PG_CONFIG=... chooses the server, AG_PROFILE=release|dev the build (release).
 
 
 usage() {

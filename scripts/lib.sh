@@ -65,6 +65,8 @@ duration() {
 }
 
 . "$ROOT/scripts/lib/tools.sh"
+. "$ROOT/scripts/lib/trixie.sh"
 . "$ROOT/scripts/lib/server.sh"
 . "$ROOT/scripts/lib/build.sh"
 . "$ROOT/scripts/lib/clusters.sh"
+. "$ROOT/scripts/lib/clients.sh"

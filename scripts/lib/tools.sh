@@ -22,7 +22,7 @@ Install these, then run the same command again:
   PostgreSQL 15 with its server headers                        (Debian: postgresql-15,
                                                                 postgresql-server-dev-15)
 An installation in an unusual place: make ... PG_CONFIG=/path/to/pg_config
-On 64-bit Intel/AMD Linux PG=16 and PG=18 bring their own server.
+On 64-bit Intel/AMD Linux PG=16 and PG=18 bring their own server, on Debian PG=17.
 EOF
     exit 1
 }

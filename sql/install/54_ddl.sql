@@ -64,26 +64,11 @@ $body$;
 COMMENT ON FUNCTION audit._tracked_since(text) IS
     'internal: when tracking was last switched on for the table that has this name';
 
--- A table that was moved without its schema being written: the schema in which tracking of such a table was
--- going on, and that has none of this name now.
-CREATE FUNCTION audit._former_schema(table_name name, new_schema name) RETURNS name
-LANGUAGE sql STABLE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $body$
-    SELECT n.nspname
-    FROM pg_namespace n
-    CROSS JOIN LATERAL (SELECT e.kind, e.id FROM audit.guard_events e
-                        WHERE e.object = format('%I.%I', n.nspname, table_name)
-                          AND e.kind IN ('tracking_enabled', 'tracking_changed', 'tracking_disabled',
-                                         'table_renamed')
-                        ORDER BY e.id DESC LIMIT 1) latest
-    WHERE n.nspname <> new_schema AND latest.kind <> 'tracking_disabled'
-      AND NOT EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = n.oid AND c.relname = table_name)
-    ORDER BY latest.id DESC
-    LIMIT 1
-$body$;
-COMMENT ON FUNCTION audit._former_schema(name, name) IS
-    'internal: the schema from which a tracked table was most likely moved';
+CREATE FUNCTION audit._former_schema(command pg_ddl_command) RETURNS oid
+LANGUAGE c STABLE STRICT
+AS 'MODULE_PATHNAME', 'former_schema_wrapper';
+COMMENT ON FUNCTION audit._former_schema(pg_ddl_command) IS
+    'internal: the schema that a table was in before a statement moved it';
 
 -- The log knows tables by name; this is how a history is followed through renames.
 CREATE FUNCTION audit._follow_names(tables oid[], old_schema name, old_name name) RETURNS void
@@ -92,24 +77,22 @@ SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
     renamed record;
-    from_schema name;
-    from_name name;
 BEGIN
     FOR renamed IN
-        SELECT c.relname AS table_name, n.nspname AS schema_name, c.oid::regclass::text AS object,
+        SELECT c.relname AS to_name, n.nspname AS to_schema, c.oid::regclass::text AS object,
+               coalesce(old_name, c.relname) AS from_name, coalesce(old_schema, n.nspname) AS from_schema,
                (SELECT audit._tracking_state(t.trigger_id) FROM audit._own_triggers(c.oid) t
                 WHERE t.is_row ORDER BY t.trigger_id LIMIT 1) AS options
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE c.oid = ANY (tables) AND audit._tracked_as(c.oid) = c.oid
         ORDER BY c.oid
     LOOP
-        from_name := coalesce(old_name, renamed.table_name);
-        from_schema := coalesce(old_schema, CASE WHEN old_name IS NOT NULL THEN renamed.schema_name ELSE
-                                audit._former_schema(from_name, renamed.schema_name) END);
+        -- SET SCHEMA to where the table is already.
+        CONTINUE WHEN (renamed.from_schema, renamed.from_name) = (renamed.to_schema, renamed.to_name);
         PERFORM audit._record_event('table_renamed', renamed.object, NULL, jsonb_build_object(
-            'from_schema', from_schema, 'from_name', from_name,
-            'to_schema', renamed.schema_name, 'to_name', renamed.table_name,
-            'since', audit._tracked_since(format('%I.%I', from_schema, from_name)),
+            'from_schema', renamed.from_schema, 'from_name', renamed.from_name,
+            'to_schema', renamed.to_schema, 'to_name', renamed.to_name,
+            'since', audit._tracked_since(format('%I.%I', renamed.from_schema, renamed.from_name)),
             'options', renamed.options));
     END LOOP;
 END
@@ -117,7 +100,8 @@ $body$;
 COMMENT ON FUNCTION audit._follow_names(oid[], name, name) IS
     'internal: records that tracked tables have other names now';
 
-CREATE FUNCTION audit._follow_columns(tables oid[], old_name text, new_name text) RETURNS void
+CREATE FUNCTION audit._follow_columns(tables oid[], old_name text, new_name text, is_news boolean)
+RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $body$
@@ -133,7 +117,7 @@ BEGIN
         WHERE t.is_row AND NOT t.is_clone
         ORDER BY t.trigger_id
     LOOP
-        IF audit._renew_arguments(own.trigger_id, own.clones, old_name, new_name) THEN
+        IF audit._renew_arguments(own.trigger_id, own.clones, old_name, new_name) AND is_news THEN
             PERFORM audit._record_event(
                 'tracking_changed', own.relation::text, NULL,
                 jsonb_build_object('now', audit._tracking_state(own.trigger_id))
@@ -144,7 +128,7 @@ BEGIN
     END LOOP;
 END
 $body$;
-COMMENT ON FUNCTION audit._follow_columns(oid[], text, text) IS
+COMMENT ON FUNCTION audit._follow_columns(oid[], text, text, boolean) IS
     'internal: options go on meaning the same columns after a rename, a drop or a restore';
 
 -- ENABLE TRIGGER without ALWAYS, which also ends every load with "pg_restore --disable-triggers", would leave

@@ -28,14 +28,16 @@ BEGIN
         PERFORM audit._follow_names(ARRAY(SELECT c.objid FROM pg_event_trigger_ddl_commands() c
                                           WHERE c.classid = 'pg_class'::regclass), NULL, old_name::name);
     ELSIF 'table moved' = ANY (changes) THEN
-        PERFORM audit._follow_names(ARRAY(SELECT c.objid FROM pg_event_trigger_ddl_commands() c
-                                          WHERE c.classid = 'pg_class'::regclass),
-                                    nullif(old_name, '')::name, NULL);
+        PERFORM audit._follow_names(ARRAY[c.objid], n.nspname, NULL)
+        FROM pg_event_trigger_ddl_commands() c
+        JOIN pg_namespace n ON n.oid = audit._former_schema(c.command)
+        WHERE c.classid = 'pg_class'::regclass;
     END IF;
     -- After a restore each tracking trigger is switched to ALWAYS, and its arguments are renewed with that.
     IF changes && '{column renamed,column dropped,trigger switched}' THEN
         PERFORM audit._follow_columns(
-            affected, CASE WHEN 'column renamed' = ANY (changes) THEN old_name ELSE '' END, new_name);
+            affected, CASE WHEN 'column renamed' = ANY (changes) THEN old_name ELSE '' END, new_name,
+            changes && '{column renamed,column dropped}');
     END IF;
     IF 'trigger switched' = ANY (changes) THEN
         PERFORM audit._follow_switches(affected, 'trigger enabled' = ANY (changes));

@@ -7,7 +7,7 @@ CREATE FUNCTION audit._renew_tracking(target regclass) RETURNS void
 LANGUAGE sql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $body$
-    SELECT audit._follow_columns(ARRAY[target::oid], '', '')
+    SELECT audit._follow_columns(ARRAY[target::oid], '', '', true)
 $body$;
 COMMENT ON FUNCTION audit._renew_tracking(regclass) IS
     'internal: renews the columns in the arguments of a table''s triggers, which means the same as before';

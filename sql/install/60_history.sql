@@ -86,7 +86,7 @@ $body$;
 COMMENT ON FUNCTION audit._filled_spans(regclass, name, name) IS
     'internal: conditions that leave out partitions without rows, and those without a value in one column';
 
--- Events are looked up by the table that they are about, renames by the name before as well.
+-- Renames are looked up by the name before, too.
 CREATE INDEX guard_events_renamed_idx ON audit.guard_events
     ((detail ->> 'from_schema'), (detail ->> 'from_name')) WHERE kind = 'table_renamed';
 
@@ -127,6 +127,122 @@ END
 $body$;
 COMMENT ON FUNCTION audit._table_names(regclass) IS
     'internal: the names that a table has had, newest first, and the time that it had each';
+
+CREATE FUNCTION audit._tracking_events(target regclass)
+RETURNS TABLE (logged_at timestamptz, kind text, detail jsonb)
+LANGUAGE sql STABLE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT e.logged_at, e.kind, e.detail
+    FROM audit._table_names(target) n
+    JOIN audit.guard_events e ON e.object = format('%I.%I', n.schema_name, n.table_name)
+                                 AND e.logged_at >= n.since AND e.logged_at < n.until
+    WHERE e.kind IN ('tracking_enabled', 'tracking_changed', 'tracking_disabled', 'tracking_suspended',
+                     'tracking_resumed', 'history_imported')
+    ORDER BY e.logged_at, e.id
+$body$;
+COMMENT ON FUNCTION audit._tracking_events(regclass) IS
+    'internal: the events that say when and how a table was tracked, under all its names, in order';
+
+CREATE FUNCTION audit._options_at(target regclass, as_of timestamptz) RETURNS jsonb
+LANGUAGE sql STABLE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT CASE WHEN e.kind = 'tracking_changed' THEN e.detail -> 'now' ELSE e.detail END
+    FROM audit._tracking_events(target) e
+    WHERE e.kind IN ('tracking_enabled', 'tracking_changed') AND e.logged_at <= as_of
+    ORDER BY e.logged_at DESC
+    LIMIT 1
+$body$;
+COMMENT ON FUNCTION audit._options_at(regclass, timestamptz) IS
+    'internal: the options with which a table was tracked at a point in time; null when it was not yet';
+
+-- A second tracking_enabled without an end before it means that another table had this name. Tracking that
+-- an event left on, but that is off now, ended at a time that nobody knows, so nothing of it counts.
+CREATE FUNCTION audit._tracked_spans(target regclass, OUT covered tstzmultirange, OUT empty_at timestamptz[])
+LANGUAGE plpgsql STABLE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    event record;
+    tracked_since timestamptz;
+BEGIN
+    covered := '{}';
+    empty_at := '{}';
+    FOR event IN SELECT e.logged_at, e.kind, e.detail FROM audit._tracking_events(target) e LOOP
+        IF event.kind = 'tracking_enabled' THEN
+            IF tracked_since IS NOT NULL THEN
+                covered := '{}';
+                empty_at := '{}';
+            END IF;
+            tracked_since := event.logged_at;
+            IF event.detail ->> 'was_empty' = 'true' THEN
+                empty_at := empty_at || event.logged_at;
+            END IF;
+        ELSIF event.kind IN ('tracking_resumed', 'tracking_changed') THEN
+            tracked_since := coalesce(tracked_since, event.logged_at);
+        ELSIF event.kind IN ('tracking_disabled', 'tracking_suspended') THEN
+            covered := covered + coalesce(tstzmultirange(tstzrange(tracked_since, event.logged_at)), '{}');
+            tracked_since := NULL;
+        ELSIF (event.detail ->> 'covers_from')::timestamptz < event.logged_at THEN
+            covered := covered
+                       + tstzmultirange(tstzrange((event.detail ->> 'covers_from')::timestamptz,
+                                                  event.logged_at));
+        END IF;
+    END LOOP;
+    IF tracked_since IS NOT NULL
+       AND EXISTS (SELECT FROM pg_trigger t
+                   WHERE t.tgrelid = target AND t.tgfoid = 'audit.log_changes()'::regprocedure
+                     AND t.tgtype & 1 = 1 AND t.tgenabled <> 'D') THEN
+        covered := covered + tstzmultirange(tstzrange(tracked_since, NULL));
+    END IF;
+END
+$body$;
+COMMENT ON FUNCTION audit._tracked_spans(regclass) IS
+    'internal: when each change of a table was recorded, and when the table was known to be empty';
+
+CREATE FUNCTION audit._known_span(
+    target regclass, as_of timestamptz, OUT span tstzrange, OUT empty_at timestamptz[])
+LANGUAGE plpgsql STABLE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    tracked record;
+    gap tstzrange;
+BEGIN
+    IF as_of > clock_timestamp() THEN
+        RAISE EXCEPTION 'as_of must not lie in the future'
+            USING ERRCODE = 'invalid_parameter_value', HINT = format('SELECT * FROM %s;', target);
+    END IF;
+    tracked := audit._tracked_spans(target);
+    SELECT u.span INTO span FROM unnest(tracked.covered) u(span) WHERE u.span @> as_of;
+    IF FOUND THEN
+        empty_at := ARRAY(SELECT e.at FROM unnest(tracked.empty_at) e(at) WHERE span @> e.at ORDER BY e.at);
+        RETURN;
+    END IF;
+
+    IF isempty(tracked.covered) THEN
+        RAISE EXCEPTION '% is not tracked', target
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  HINT = format('SELECT audit.enable_tracking(%L);', target::text);
+    ELSIF as_of < lower(tracked.covered) THEN
+        RAISE EXCEPTION '% is tracked since %: what it held before is not known', target,
+                        lower(tracked.covered)
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  HINT = format('SELECT * FROM audit.guard_events WHERE object = %L ORDER BY id;',
+                                target::text);
+    END IF;
+    SELECT u.span INTO gap
+    FROM unnest(tstzmultirange(tstzrange(NULL, NULL)) - tracked.covered) u(span) WHERE u.span @> as_of;
+    RAISE EXCEPTION '% was not tracked from % to %: what it held then is not known', target, lower(gap),
+                    coalesce(upper(gap)::text, 'now')
+        USING ERRCODE = 'object_not_in_prerequisite_state',
+              HINT = format('SELECT * FROM audit.guard_events WHERE object = %L ORDER BY id;', target::text);
+END
+$body$;
+COMMENT ON FUNCTION audit._known_span(regclass, timestamptz) IS
+    'internal: the time around a point in which every change of a table was recorded; an error if there is '
+    'none';
 
 -- Two branches, so that each can use its own index; the second only where a key was ever changed. Planned for
 -- each call as long as few leaves have rows. Once there are many, one plan over all leaves that is kept for
@@ -237,7 +353,7 @@ BEGIN
 END
 $body$;
 COMMENT ON FUNCTION audit.record_history(regclass, text, integer) IS
-    'everything that happened to one record, in order, through all names that its table had; a key of several '
+    'everything that happened to one record, in order, under all names that its table had; a key of several '
     'columns is a JSON array: ''[7,3]''';
 
 -- The settings are those under which the log writes values as text.

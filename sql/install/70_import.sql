@@ -171,9 +171,14 @@ BEGIN
     IF NOT EXISTS (SELECT FROM audit._leaves(stream)) THEN
         PERFORM audit.maintain_partitions();
     END IF;
+    IF EXISTS (SELECT FROM audit._missing_leaves(stream)) THEN
+        RAISE EXCEPTION 'no partition of % covers some times', stream
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  HINT = 'SELECT fix FROM audit.health() WHERE check_name = ''partitions'';';
+    END IF;
     SELECT l.leaf, l.upper_bound INTO past_leaf, past_until
     FROM audit._leaves(stream) l WHERE l.lower_bound IS NULL;
-    IF past_until IS NULL OR month >= past_until THEN
+    IF month >= past_until THEN
         RETURN;
     END IF;
     EXECUTE format('SELECT EXISTS (SELECT FROM %s)', past_leaf) INTO has_rows;
@@ -311,7 +316,7 @@ COMMENT ON FUNCTION audit._mask_image(jsonb, text[], text[], boolean) IS
 
 -- Refuses rows for which _import_begin has written no event in this transaction.
 CREATE FUNCTION audit._import_rows(format text, entries audit._import_row[]) RETURNS void
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+LANGUAGE plpgsql VOLATILE STRICT SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
@@ -320,26 +325,8 @@ DECLARE
     unannounced text;
     blocks bigint[];
 BEGIN
-    SELECT t.object INTO unannounced
-    FROM (SELECT DISTINCT format('%I.%I', a.log_schema, a.log_name) AS object
-          FROM (SELECT DISTINCT e.table_schema, e.table_name FROM unnest(entries) e) n
-          CROSS JOIN LATERAL audit._import_target(n.table_schema, n.table_name, NULL) a) t
-    WHERE NOT EXISTS (SELECT FROM audit.guard_events g
-                      WHERE g.transaction_id = this_transaction AND g.kind = 'history_imported'
-                        AND g.object = t.object AND g.detail ->> 'format' = _import_rows.format)
-    LIMIT 1;
-    IF FOUND OR format IS NULL THEN
-        RAISE EXCEPTION 'no import of the history of % has begun', unannounced
-            USING ERRCODE = 'object_not_in_prerequisite_state',
-                  HINT = 'SELECT * FROM audit.import_history(''schema_name.table_name'', ''supa_audit'');';
-    END IF;
-
     SELECT array_agg(nextval('audit.audit_log_id_seq')) INTO blocks
     FROM generate_series(1, (cardinality(entries) + ids_per_block - 1) / ids_per_block);
-    INSERT INTO audit.audit_log
-        (id, logged_at, transaction_id, operation, table_schema, table_name, record_id, old_record_id,
-         old_record, new_record, changed_fields, actor_id, actor_role, login_role, tenant_id, client_ip,
-         application_name, phi_accessed, context)
     WITH target AS MATERIALIZED (
         SELECT n.table_schema, n.table_name, n.table_oid, a.log_schema, a.log_name, a.key_columns,
                a.column_names, a.exclude, a.mask, a.all_masked, a.mask <> '{}' OR a.all_masked AS masks,
@@ -347,51 +334,69 @@ BEGIN
                CASE WHEN (a.log_schema, a.log_name) <> (n.table_schema, n.table_name)
                     THEN format('%I.%I', n.table_schema, n.table_name) END AS partition
         FROM (SELECT DISTINCT e.table_schema, e.table_name, e.table_oid FROM unnest(entries) e) n
-        CROSS JOIN LATERAL audit._import_target(n.table_schema, n.table_name, n.table_oid) a)
-    SELECT blocks[(e.ordinality - 1) / ids_per_block + 1] + (e.ordinality - 1) % ids_per_block,
-           e.logged_at, this_transaction, e.operation::audit.operation, t.log_schema, t.log_name,
-           coalesce(key.new, key.old, key.other, e.original_key),
-           CASE WHEN e.operation = 'UPDATE' AND key.new <> key.old THEN key.old END,
-           CASE WHEN t.masks THEN audit._mask_image(shown.old, t.key_columns, t.mask, t.all_masked)
-                ELSE shown.old END,
-           CASE WHEN t.masks THEN audit._mask_image(shown.new, t.key_columns, t.mask, t.all_masked)
-                ELSE shown.new END,
-           CASE WHEN e.operation = 'UPDATE' AND image.changed IS NOT NULL
-                THEN ARRAY(SELECT c.name FROM unnest(image.changed) c(name)
-                           WHERE c.name <> ALL (t.exclude)
-                           ORDER BY array_position(t.column_names, c.name), c.name COLLATE "C") END,
-           e.actor_id, coalesce(e.actor_role, 'unknown'), coalesce(e.login_role, 'unknown'),
-           coalesce(image.new ->> t.tenant_column, image.old ->> t.tenant_column, e.tenant_id),
-           e.client_ip, e.application_name, t.phi,
-           coalesce(e.context, '{}') || jsonb_strip_nulls(jsonb_build_object(
-               'imported_from', format, 'original_id', e.original_id, 'partition', t.partition))
-    FROM unnest(entries) WITH ORDINALITY e
-    JOIN target t ON t.table_schema = e.table_schema AND t.table_name = e.table_name
-                     AND t.table_oid IS NOT DISTINCT FROM e.table_oid
-    CROSS JOIN LATERAL (
-        SELECT o.image, n.image,
-               CASE WHEN e.operation <> 'UPDATE' THEN NULL
-                    WHEN e.changed_fields IS NOT NULL THEN e.changed_fields
-                    WHEN o.image IS NOT NULL AND n.image IS NOT NULL
-                    THEN ARRAY(SELECT c.key FROM jsonb_each(n.image) c
-                               WHERE o.image -> c.key IS DISTINCT FROM c.value
-                               UNION ALL
-                               SELECT c.key FROM jsonb_object_keys(o.image) c(key)
-                               WHERE NOT n.image ? c.key) END
-        FROM (SELECT CASE WHEN jsonb_typeof(e.old_record) <> 'object' THEN NULL
-                          WHEN format = 'audit_trigger'
-                          THEN audit._typed_image(e.old_record, t.number_columns, t.flag_columns)
-                          ELSE e.old_record END) o(image),
-             (SELECT CASE WHEN jsonb_typeof(e.new_record) <> 'object' THEN NULL
-                          WHEN format = 'audit_trigger'
-                          THEN audit._typed_image(e.new_record, t.number_columns, t.flag_columns)
-                          ELSE e.new_record END) n(image)
-        ) image(old, new, changed)
-    CROSS JOIN LATERAL (
-        SELECT audit._image_key(image.old, t.key_columns), audit._image_key(image.new, t.key_columns),
-               audit._image_key(e.key_record, t.key_columns)) key(old, new, other)
-    CROSS JOIN LATERAL (SELECT image.old - t.exclude, image.new - t.exclude) shown(old, new)
-    ORDER BY e.ordinality;
+        CROSS JOIN LATERAL audit._import_target(n.table_schema, n.table_name, n.table_oid) a),
+    written AS (
+        INSERT INTO audit.audit_log
+            (id, logged_at, transaction_id, operation, table_schema, table_name, record_id, old_record_id,
+             old_record, new_record, changed_fields, actor_id, actor_role, login_role, tenant_id, client_ip,
+             application_name, phi_accessed, context)
+        SELECT blocks[(e.ordinality - 1) / ids_per_block + 1] + (e.ordinality - 1) % ids_per_block,
+               e.logged_at, this_transaction, e.operation::audit.operation, t.log_schema, t.log_name,
+               coalesce(key.new, key.old, key.other,
+                        CASE WHEN octet_length(e.original_key) <= 2000 THEN e.original_key END),
+               CASE WHEN e.operation = 'UPDATE' AND key.new <> key.old THEN key.old END,
+               CASE WHEN t.masks THEN audit._mask_image(shown.old, t.key_columns, t.mask, t.all_masked)
+                    ELSE shown.old END,
+               CASE WHEN t.masks THEN audit._mask_image(shown.new, t.key_columns, t.mask, t.all_masked)
+                    ELSE shown.new END,
+               CASE WHEN e.operation = 'UPDATE' AND image.changed IS NOT NULL
+                    THEN ARRAY(SELECT c.name FROM unnest(image.changed) c(name)
+                               WHERE c.name <> ALL (t.exclude)
+                               ORDER BY array_position(t.column_names, c.name), c.name COLLATE "C") END,
+               e.actor_id, coalesce(e.actor_role, 'unknown'), coalesce(e.login_role, 'unknown'),
+               coalesce(image.new ->> t.tenant_column, image.old ->> t.tenant_column, e.tenant_id),
+               e.client_ip, e.application_name, t.phi,
+               coalesce(e.context, '{}') || jsonb_strip_nulls(jsonb_build_object(
+                   'imported_from', format, 'original_id', e.original_id, 'partition', t.partition))
+        FROM unnest(entries) WITH ORDINALITY e
+        JOIN target t ON t.table_schema = e.table_schema AND t.table_name = e.table_name
+                         AND t.table_oid IS NOT DISTINCT FROM e.table_oid
+        CROSS JOIN LATERAL (
+            SELECT o.image, n.image,
+                   CASE WHEN e.operation <> 'UPDATE' THEN NULL
+                        WHEN e.changed_fields IS NOT NULL THEN e.changed_fields
+                        WHEN o.image IS NOT NULL AND n.image IS NOT NULL
+                        THEN ARRAY(SELECT c.key FROM jsonb_each(n.image) c
+                                   WHERE o.image -> c.key IS DISTINCT FROM c.value
+                                   UNION ALL
+                                   SELECT c.key FROM jsonb_object_keys(o.image) c(key)
+                                   WHERE NOT n.image ? c.key) END
+            FROM (SELECT CASE WHEN jsonb_typeof(e.old_record) <> 'object' THEN NULL
+                              WHEN format = 'audit_trigger'
+                              THEN audit._typed_image(e.old_record, t.number_columns, t.flag_columns)
+                              ELSE e.old_record END) o(image),
+                 (SELECT CASE WHEN jsonb_typeof(e.new_record) <> 'object' THEN NULL
+                              WHEN format = 'audit_trigger'
+                              THEN audit._typed_image(e.new_record, t.number_columns, t.flag_columns)
+                              ELSE e.new_record END) n(image)
+            ) image(old, new, changed)
+        CROSS JOIN LATERAL (
+            SELECT audit._image_key(image.old, t.key_columns), audit._image_key(image.new, t.key_columns),
+                   audit._image_key(e.key_record, t.key_columns)) key(old, new, other)
+        CROSS JOIN LATERAL (SELECT image.old - t.exclude, image.new - t.exclude) shown(old, new)
+        ORDER BY e.ordinality
+        RETURNING table_schema, table_name)
+    SELECT t.object INTO unannounced
+    FROM (SELECT DISTINCT format('%I.%I', w.table_schema, w.table_name) AS object FROM written w) t
+    WHERE NOT EXISTS (SELECT FROM audit.guard_events g
+                      WHERE g.transaction_id = this_transaction AND g.kind = 'history_imported'
+                        AND g.object = t.object AND g.detail ->> 'format' = _import_rows.format)
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'no import of the history of % has begun', unannounced
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  HINT = 'SELECT * FROM audit.import_history(''schema_name.table_name'', ''supa_audit'');';
+    END IF;
 END
 $body$;
 COMMENT ON FUNCTION audit._import_rows(text, audit._import_row[]) IS

@@ -41,10 +41,10 @@ AS $body$
         ('colony', '', 'id', '{uuid}', true),
         ('colony', '', 'table_schema', '{text,name}', true),
         ('colony', '', 'table_name', '{text,name}', true),
-        ('colony', '', 'operation', '{enum,text}', true),
         ('colony', '', 'old_record', '{jsonb}', true),
         ('colony', '', 'new_record', '{jsonb}', true),
         ('colony', '', 'logged_at', '{timestamptz}', true),
+        ('colony', '', 'operation', '{enum,text}', false),
         ('colony', '', 'table_oid', '{oid}', false),
         ('colony', '', 'record_id', '{uuid,text}', false),
         ('colony', '', 'record_pk', '{jsonb}', false),
@@ -182,16 +182,18 @@ DECLARE
     beside text;
     others text[];
     tables oid[];
+    -- A column of a type that belonged to the other tool goes with it, and the images say the same.
+    operation constant text :=
+        'CASE WHEN %1$s IN (''INSERT'', ''UPDATE'', ''DELETE'', ''TRUNCATE'') THEN %1$s
+              WHEN %1$s = ''SNAPSHOT'' THEN ''INSERT''
+              WHEN %1$s IS NOT NULL THEN NULL
+              WHEN %2$s IS NULL AND %3$s IS NULL THEN ''TRUNCATE''
+              WHEN %2$s IS NULL THEN ''INSERT''
+              WHEN %3$s IS NULL THEN ''DELETE'' ELSE ''UPDATE'' END';
 BEGIN
     IF format = 'supa_audit' THEN
-        -- The copy of a table loses the column op together with its type, which belongs to that extension.
-        RETURN 'SELECT s.id::text, s.id, s.ts,
-                CASE WHEN s.op::text = ''SNAPSHOT'' THEN ''INSERT''
-                     WHEN s.op::text IN (''INSERT'', ''UPDATE'', ''DELETE'', ''TRUNCATE'') THEN s.op::text
-                     WHEN s.op IS NOT NULL THEN NULL
-                     WHEN s.record IS NOT NULL AND s.old_record IS NOT NULL THEN ''UPDATE''
-                     WHEN s.record IS NOT NULL THEN ''INSERT''
-                     WHEN s.old_record IS NOT NULL THEN ''DELETE'' ELSE ''TRUNCATE'' END,
+        RETURN 'SELECT s.id::text, s.id, s.ts, '
+            || format(operation, 's.op::text', 's.old_record', 's.record') || ',
                 s.table_schema::text, s.table_name::text, s.table_oid,
                 coalesce(s.record_id::text, s.old_record_id::text), NULL::jsonb, s.old_record, s.record,
                 NULL::text[], s.auth_uid::text, s.auth_role, NULL::text, NULL::text, NULL::inet, NULL::text,
@@ -214,9 +216,8 @@ BEGIN
                            WHEN ''I'' THEN ''INSERT'' WHEN ''U'' THEN ''UPDATE''
                            WHEN ''D'' THEN ''DELETE'' WHEN ''T'' THEN ''TRUNCATE'' END) o(operation)';
     ELSIF format = 'colony' THEN
-        RETURN 'SELECT s.id::text, NULL::bigint, s.logged_at,
-                CASE WHEN s.operation::text IN (''INSERT'', ''UPDATE'', ''DELETE'', ''TRUNCATE'')
-                     THEN s.operation::text END,
+        RETURN 'SELECT s.id::text, NULL::bigint, s.logged_at, '
+            || format(operation, 's.operation::text', 's.old_record', 's.new_record') || ',
                 s.table_schema::text, s.table_name::text, s.table_oid,
                 coalesce(s.record_id::text, s.record_pk::text), NULL::jsonb, s.old_record, s.new_record,
                 s.changed_fields, s.actor_id::text, s.actor_role, NULL::text, s.community_id::text,
@@ -275,11 +276,12 @@ SET row_security = off
 AS $body$
 DECLARE
     retry constant text := 'SELECT * FROM audit.import_history(''schema_name.table_name'', ''supa_audit'');';
-    batch_rows constant integer := 1000;
+    batch_rows constant integer := 5000;
     batch_bytes constant bigint := 8 * 1024 * 1024;
     columns constant text := (
         SELECT string_agg(a.attname, ', ' ORDER BY a.attnum) FROM pg_attribute a
         WHERE a.attrelid = 'audit._import_row'::regclass AND a.attnum > 0);
+    moment constant timestamptz := clock_timestamp();
     entries text;
     totals record;
     rows_gone bigint := 0;
@@ -327,7 +329,7 @@ BEGIN
                       min(e.logged_at) FILTER (WHERE e.is_usable AND NOT e.is_known) AS first,
                       max(e.logged_at) FILTER (WHERE e.is_usable AND NOT e.is_known) AS last
                FROM (%s) e GROUP BY 1, 2) t', entries)
-    INTO totals USING format, since, clock_timestamp();
+    INTO totals USING format, since, moment;
     rows_imported := 0;
     IF totals.rows > 0 THEN
         SELECT b.rows_gone, b.rows_untracked INTO rows_gone, rows_untracked
@@ -335,7 +337,7 @@ BEGIN
         FOR entry IN EXECUTE format(
             'SELECT %s FROM (%s) e WHERE e.is_usable AND NOT e.is_known
              ORDER BY e.logged_at, e.place, e.original_id', columns, entries)
-            USING format, since, clock_timestamp()
+            USING format, since, moment
         LOOP
             batch := batch || entry;
             batch_count := batch_count + 1;

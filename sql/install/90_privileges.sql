@@ -102,7 +102,8 @@ GRANT EXECUTE ON FUNCTION
     audit._truncations(regclass, timestamptz, timestamptz),
     audit._truncated_rows_logged(regclass, audit.audit_log),
     audit._record_events(regclass, text, timestamptz, timestamptz), audit._key_definition(regclass),
-    audit._key_image(regclass, text), audit._in_partition(regclass, text, jsonb),
+    audit._key_image(regclass, text), audit._partition_now(regclass, text),
+    audit._in_partition(regclass, text, jsonb),
     audit._check_row_security(regclass), audit._hidden_columns(regclass, timestamptz),
     audit._live_image(regclass, jsonb, timestamptz), audit._is_whole(jsonb, text[], text[]),
     audit._record_state(regclass, text, jsonb, timestamptz, tstzrange, timestamptz[]),
@@ -110,7 +111,10 @@ GRANT EXECUTE ON FUNCTION
     audit.table_as_of(anyelement, timestamptz), audit._log_condition(regclass, timestamptz, timestamptz),
     audit._key_expression(regclass), audit._way_to(regclass, timestamptz, tstzrange, timestamptz[]),
     audit._as_of_query(regclass, regclass, timestamptz, tstzrange, timestamptz[]),
-    audit._parts_condition(regclass, regclass, jsonb)
+    audit._parts_condition(regclass, regclass, jsonb),
+    audit.undo_sql(bigint), audit._table_now(text, text, timestamptz),
+    audit._check_undo(regclass, bigint, bigint[]), audit._undo_query(regclass, bigint[]),
+    audit._undo_frame(regclass[], bigint)
     TO audit_reader;
 
 GRANT SELECT ON audit.tracked_schemas TO audit_reader;

@@ -5,7 +5,9 @@
 //! statement, because it changes that person's tables; and one records what was done.
 
 use crate::pg::call::text_function;
-use crate::pg::ddl::{Change, Statement};
+use crate::pg::ddl::{self, Change, Statement};
+use pgrx::datum::Internal;
+use pgrx::prelude::*;
 
 crate::pg::ddl::event_trigger_function!(audit_on_ddl_end, pg_finfo_audit_on_ddl_end, on_ddl_end);
 
@@ -20,4 +22,10 @@ fn on_ddl_end(statement: &Statement) {
         let done = text_function(c"_run_after_ddl", [&plan]);
         text_function(c"_finish_after_ddl", [&done]);
     }
+}
+
+/// The schema from which an object was moved, given `command` of `pg_event_trigger_ddl_commands()`.
+#[pg_extern(sql = false, stable)]
+fn former_schema(command: Internal) -> Option<pg_sys::Oid> {
+    ddl::former_schema(&command)
 }

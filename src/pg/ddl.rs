@@ -2,6 +2,7 @@
 #![expect(non_upper_case_globals, reason = "the names are the server's")]
 
 use super::names;
+use pgrx::datum::Internal;
 use pgrx::pg_sys::{AlterTableType::*, NodeTag::*, ObjectType::*};
 use pgrx::prelude::*;
 
@@ -41,8 +42,7 @@ impl Change {
 #[derive(Default)]
 pub(crate) struct Statement {
     pub(crate) changes: Vec<Change>,
-    /// The name before, of a table, column or schema; of a table that was moved, its schema if it was
-    /// written. In the database's encoding, empty when unknown.
+    /// The name before, of a table, column or schema; in the database's encoding.
     pub(crate) old_name: Vec<u8>,
     /// The name now; of a detached partition, its name.
     pub(crate) new_name: Vec<u8>,
@@ -113,17 +113,23 @@ unsafe fn rename(statement: &pg_sys::RenameStmt) -> Statement {
     }
 }
 
-unsafe fn moved(statement: &pg_sys::AlterObjectSchemaStmt) -> Statement {
-    if statement.relation.is_null() {
-        return Statement::default();
-    }
-    // SAFETY: as for `rename`.
+fn moved(statement: &pg_sys::AlterObjectSchemaStmt) -> Statement {
+    let changes = if statement.relation.is_null() { vec![] } else { vec![Change::TableMoved] };
+    Statement { changes, ..Statement::default() }
+}
+
+/// The schema that an object was in before `ALTER ... SET SCHEMA`, from what `pg_event_trigger_ddl_commands()`
+/// returns as `command`. None for any other command.
+pub(crate) fn former_schema(command: &Internal) -> Option<pg_sys::Oid> {
+    // SAFETY: SQL can make a value of this type only by that function, whose results live as long as the event
+    // trigger runs; the tag tells which member of the union is filled.
     unsafe {
-        Statement {
-            changes: vec![Change::TableMoved],
-            old_name: names::bytes((*statement.relation).schemaname),
-            new_name: names::bytes(statement.newschema),
+        let command = command.get::<pg_sys::CollectedCommand>()?;
+        if command.type_ != pg_sys::CollectedCommandType::SCT_Simple {
+            return None;
         }
+        let former = command.d.simple.secondaryObject;
+        (former.classId == pg_sys::NamespaceRelationId).then_some(former.objectId)
     }
 }
 
@@ -152,13 +158,26 @@ unsafe fn altered(statement: &pg_sys::AlterTableStmt) -> Statement {
             }
         }
     }
+    // SAFETY: as for `rename`.
+    let enables = changes.contains(&Change::TriggerEnabled);
+    if unsafe { is_ours(statement.relation) } {
+        // Our own tables are neither tracked nor partitions of what is, and making months must stay quick.
+        changes.retain(|_| enables);
+    }
     Statement { changes, new_name, ..Statement::default() }
+}
+
+/// Whether a statement names a table of schema `audit`, written out.
+unsafe fn is_ours(table: *const pg_sys::RangeVar) -> bool {
+    // SAFETY: as for `rename`.
+    unsafe { names::bytes((*table).schemaname) == b"audit" }
 }
 
 unsafe fn created(table: *const pg_sys::RangeVar) -> Statement {
     // SAFETY: as for `rename`.
     let is_temporary = unsafe { (*table).relpersistence == pg_sys::RELPERSISTENCE_TEMP as core::ffi::c_char };
-    let changes = if is_temporary { vec![] } else { vec![Change::TableCreated] };
+    // SAFETY: as for `rename`.
+    let changes = if is_temporary || unsafe { is_ours(table) } { vec![] } else { vec![Change::TableCreated] };
     Statement { changes, ..Statement::default() }
 }
 

@@ -21,6 +21,10 @@ CREATE TABLE app.stock_eu PARTITION OF app.stock FOR VALUES IN ('eu');
 CREATE TABLE app.stock_rest PARTITION OF app.stock DEFAULT PARTITION BY RANGE (id);
 CREATE TABLE app.stock_rest_1 PARTITION OF app.stock_rest FOR VALUES FROM (MINVALUE) TO (100);
 CREATE TABLE app.stock_rest_2 PARTITION OF app.stock_rest FOR VALUES FROM (100) TO (MAXVALUE);
+-- Numbers of columns change in a dump when one was dropped, and names when one was renamed.
+CREATE TABLE app.renamed (id int PRIMARY KEY, gone int, secret text, pin text, note text);
+ALTER TABLE app.renamed DROP COLUMN gone;
+CREATE TABLE app.swapped (id int PRIMARY KEY, one text, dropped text, other text);
 ALTER TABLE app.plain OWNER TO "App user";
 
 SELECT audit.enable_tracking('app."Ünusual ""table"""', exclude => '{excluded}', mask => '{masked}',
@@ -29,10 +33,22 @@ SELECT audit.enable_tracking('app.plain', log_truncated_rows => true);
 SELECT audit.enable_tracking('app."a name of sixty-three bytes, which leaves no room for triggers"',
     detail => 'changed');
 SELECT audit.enable_tracking('app.stock', detail => 'delta');
+SELECT audit.enable_tracking('app.renamed', exclude => '{secret}', mask => '{pin}');
+ALTER TABLE app.renamed RENAME secret TO token;
+ALTER TABLE app.renamed RENAME pin TO code;
+SELECT audit.enable_tracking('app.swapped', exclude => '{one,dropped}');
+ALTER TABLE app.swapped RENAME one TO aside;
+ALTER TABLE app.swapped RENAME other TO one;
+ALTER TABLE app.swapped RENAME aside TO other;
+ALTER TABLE app.swapped DROP COLUMN dropped;
 CREATE TABLE app.once (id int);
 SELECT audit.enable_tracking('app.once');
 SELECT audit.disable_tracking('app.once', reason => 'no longer "needed"
 in two lines');
+
+CREATE SCHEMA later;
+SELECT audit.enable_tracking_schema('later');
+CREATE TABLE later.first (id int);
 
 BEGIN;
 SELECT audit.set_context(actor_id => 'ada \ "l"'::text, session_id => '00000000-0000-4000-8000-000000000001',
@@ -43,6 +59,7 @@ UPDATE app."Ünusual ""table""" SET "Nr" = 3, excluded = 'y' WHERE "Nr" = 2;
 COMMIT;
 INSERT INTO app.plain SELECT E'\\' || i FROM generate_series(1, 50) AS i;
 TRUNCATE app.plain;
+INSERT INTO app.renamed VALUES (1, 'hidden', 'secret', 'shown');
 INSERT INTO app.plain VALUES (NULL), (''), ('\N');
 INSERT INTO app."a name of sixty-three bytes, which leaves no room for triggers"
 SELECT i, jsonb_build_object('n', 1.10, 'long', repeat(md5(i::text), 300)) FROM generate_series(1, 20) AS i;

@@ -199,7 +199,7 @@ END $$;
 -- Transactions and places in them where the two logs differ, with both rows.
 CREATE VIEW reference.differences AS
 WITH ours AS (
-    SELECT transaction_id, row_number() OVER (PARTITION BY transaction_id ORDER BY logged_at, id) AS place,
+    SELECT transaction_id, row_number() OVER (PARTITION BY transaction_id ORDER BY id) AS place,
            operation::text, table_schema, table_name, record_id, old_record_id, old_record, new_record,
            changed_fields, actor_id, actor_source, actor_role, login_role, tenant_id, application_name,
                phi_accessed

@@ -15,7 +15,11 @@ use std::time::{Duration, Instant};
 
 use postgres::{Client, NoTls};
 
+pub use self::server::Server;
 use crate::Result;
+
+mod roads;
+mod server;
 
 /// Port number of every cluster; the folder of the socket tells them apart.
 const PORT: u16 = 5432;
@@ -37,7 +41,7 @@ const SETTINGS: &[(&str, &str)] = &[
 /// A running server with its data directory.
 pub struct Cluster {
     dir: PathBuf,
-    bin: PathBuf,
+    server: Server,
     watcher: Option<Child>,
     creating: Mutex<()>,
 }
@@ -45,24 +49,40 @@ pub struct Cluster {
 impl Cluster {
     /// Makes and starts a cluster; `settings` come after the common ones.
     pub fn start(settings: &[(&str, &str)]) -> Result<Self> {
-        let bin = PathBuf::from(
-            std::env::var("AG_PG_BIN").unwrap_or_else(|_| "/usr/lib/postgresql/15/bin".to_owned()),
-        );
+        Self::start_on(&Server::under_test(), settings)
+    }
+
+    /// The same with a server of one's choice.
+    pub fn start_on(server: &Server, settings: &[(&str, &str)]) -> Result<Self> {
+        let cluster = Self::without_data(server)?;
+        cluster.make_data()?;
+        cluster.configure(settings)?;
+        cluster.boot()?;
+        Ok(cluster)
+    }
+
+    /// A folder that goes with the test, and nothing in it yet.
+    fn without_data(server: &Server) -> Result<Self> {
         let made = ok(unprivileged("mktemp", ["-d", "/tmp/audit_guard_e2e.XXXXXX"]).output()?, "mktemp")?;
         let dir = PathBuf::from(made.trim());
-        let watcher = Some(watch(&dir, &bin)?);
-        let cluster = Self { dir, bin, watcher, creating: Mutex::new(()) };
-        let data = cluster.data();
+        let watcher = Some(watch(&dir, server.bin())?);
+        Ok(Self { dir, server: server.clone(), watcher, creating: Mutex::new(()) })
+    }
+
+    /// All clusters have checksums, because pg_upgrade wants them on both sides or on none.
+    fn make_data(&self) -> Result<()> {
+        let data = self.data();
         let initdb = ["-D", path(&data)?, "-A", "trust", "-U", "postgres", "-E", "UTF8"];
-        ok(cluster.program("initdb").args(initdb).args(["--locale=C", "-N"]).output()?, "initdb")?;
-        let mut config = format!("unix_socket_directories = '{}'\nport = {PORT}\n", cluster.dir.display());
+        ok(self.program("initdb").args(initdb).args(["--locale=C", "-N", "-k"]).output()?, "initdb").map(drop)
+    }
+
+    fn configure(&self, settings: &[(&str, &str)]) -> Result<()> {
+        let mut config = format!("unix_socket_directories = '{}'\nport = {PORT}\n", self.dir.display());
         for (name, value) in SETTINGS.iter().chain(settings) {
             config.push_str(&format!("{name} = '{value}'\n"));
         }
-        let mut file = std::fs::OpenOptions::new().append(true).open(data.join("postgresql.conf"))?;
-        file.write_all(config.as_bytes())?;
-        cluster.boot()?;
-        Ok(cluster)
+        let mut file = std::fs::OpenOptions::new().append(true).open(self.data().join("postgresql.conf"))?;
+        Ok(file.write_all(config.as_bytes())?)
     }
 
     /// Starts the server of an existing data directory. Backends of a killed postmaster may hold its
@@ -86,7 +106,7 @@ impl Cluster {
 
     /// A client program of this server, as the unprivileged user, set to connect to this cluster.
     pub fn program(&self, name: &str) -> Command {
-        let mut command = unprivileged(self.bin.join(name), [] as [&str; 0]);
+        let mut command = unprivileged(self.server.bin().join(name), [] as [&str; 0]);
         command
             .current_dir(&self.dir)
             .env("PGHOST", &self.dir)

@@ -11,6 +11,7 @@ pub mod session;
 pub mod statements;
 pub mod steps;
 pub mod tables;
+pub mod travel;
 pub mod values;
 pub mod workload;
 

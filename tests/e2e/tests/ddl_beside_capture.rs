@@ -142,9 +142,10 @@ fn tracking_changes_beside_capture() -> Result<()> {
             "ALTER TABLE t RENAME COLUMN v TO w; ALTER TABLE t RENAME COLUMN n TO v;
              ALTER TABLE t RENAME COLUMN w TO n; ALTER TABLE t RENAME COLUMN v TO m;
              ALTER TABLE t RENAME COLUMN n TO v",
-            r#"{"m": 1, "v": null, "id": 1}"#,
+            // For a moment the column m had the hidden name: it stays hidden under any name from then on.
+            r#"{"m": null, "v": null, "id": 1}"#,
         ),
-        ("ALTER TABLE t DROP COLUMN z", r#"{"m": 1, "v": null, "id": 1}"#),
+        ("ALTER TABLE t DROP COLUMN z", r#"{"m": null, "v": null, "id": 1}"#),
     ];
     for (i, (sql, expected)) in steps.iter().enumerate() {
         run(&mut client, sql)?;

@@ -61,6 +61,7 @@ SET search_path = ren3, ren;
 ALTER TABLE "Per ""sons""" RENAME TO persons;
 ALTER INDEX persons RENAME TO people;
 ALTER TABLE people SET SCHEMA ren;
+ALTER TABLE people SET SCHEMA ren;
 :events
 SELECT target, since IS NOT NULL AS since, status FROM audit.tracked_tables WHERE table_schema LIKE 'ren%';
 -- what is not tracked leaves no event, nor do a view, a sequence, a temporary table

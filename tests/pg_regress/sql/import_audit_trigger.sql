@@ -117,6 +117,7 @@ SELECT * FROM t.try($$SELECT audit._import_rows('colony',
 SELECT * FROM t.try($$SELECT audit._import_rows(NULL, ARRAY[jsonb_populate_record(NULL::audit._import_row,
     '{"table_schema": "old", "table_name": "items", "operation": "DELETE", "logged_at": "2024-01-01"}')])$$);
 RESET ROLE;
+SELECT count(*) FROM audit.audit_log WHERE NOT context ? 'imported_from' AND table_schema = 'old';
 ROLLBACK;
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT * FROM t.try('SELECT audit.import_history(''pg_class'', ''colony'')');

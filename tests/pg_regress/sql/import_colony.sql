@@ -48,6 +48,13 @@ SELECT context ->> 'original_id' AS original_id, operation, table_name, record_i
 SELECT actor_id, actor_role, login_role, client_ip, tenant_id, context - 'original_id' AS context
     FROM audit.audit_log WHERE context ? 'imported_from' ORDER BY id;
 SELECT count(*) AS leaks FROM audit.audit_log l WHERE l::text LIKE '%LEAK%';
+-- its type goes when its schema does, and the column operation with it
+SET LOCAL ROLE regress_owner;
+DROP TYPE old.operation CASCADE;
+UPDATE old.audit_log SET logged_at = logged_at + interval '1 hour';
+SELECT * FROM audit.import_history('old.audit_log', 'colony');
+RESET ROLE;
+SELECT operation, count(*) FROM audit.audit_log WHERE context ? 'imported_from' GROUP BY 1 ORDER BY 1;
 SET LOCAL ROLE regress_owner;
 -- the tables of later capabilities are not in this layout
 CREATE TABLE old.user_sessions (id uuid, user_id uuid);

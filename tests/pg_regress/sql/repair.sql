@@ -15,6 +15,7 @@ CREATE TABLE c (id integer PRIMARY KEY);
 CREATE TABLE others (id integer PRIMARY KEY);
 SELECT audit.enable_tracking(x::regclass) FROM unnest('{b,c,others}'::text[]) x;
 SELECT audit.enable_tracking('a', exclude => '{secret}', detail => 'delta');
+SELECT t.mark();
 -- the event trigger mends what ENABLE TRIGGER weakens, and records what DISABLE TRIGGER interrupts
 SELECT max(id) AS seen FROM audit.guard_events \gset
 ALTER TABLE a DISABLE TRIGGER ALL;

@@ -35,7 +35,7 @@ UPDATE a SET v = 'skip' WHERE id = 1;
 UPDATE a SET n = -31 WHERE id = 30;
 DELETE FROM a;
 :news
--- AFTER triggers write elsewhere and back; one that comes before ours by name is logged before its cause
+-- AFTER triggers write elsewhere and back, before ours by name or behind it: each row keeps its order
 CREATE FUNCTION pass_on() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_TABLE_NAME = 'a' THEN

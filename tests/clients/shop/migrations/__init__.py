@@ -1,0 +1,1 @@
+"""The history of the application; see test_django_migrations.py."""
