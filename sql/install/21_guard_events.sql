@@ -23,7 +23,8 @@ COMMENT ON COLUMN audit.guard_events.id IS 'number of the event';
 COMMENT ON COLUMN audit.guard_events.logged_at IS 'clock time of the event';
 COMMENT ON COLUMN audit.guard_events.kind IS
     'what was done: tracking_enabled, tracking_changed, tracking_disabled, tracking_suspended, '
-    'tracking_resumed, tracking_repaired, table_renamed, schema_tracking_enabled, schema_tracking_disabled, '
+    'tracking_resumed, tracking_repaired, table_renamed, partition_attached, '
+    'partition_detached, schema_tracking_enabled, schema_tracking_disabled, '
     'restore_begun, history_imported';
 COMMENT ON COLUMN audit.guard_events.object IS 'the table or object that it was about';
 COMMENT ON COLUMN audit.guard_events.reason IS 'why, in the words of the person who did it';

@@ -140,6 +140,20 @@ $body$;
 COMMENT ON FUNCTION audit._row_trigger_command(regclass, name, text) IS
     'internal: the command that makes the trigger which records changes of rows';
 
+-- A table and its partitions, without those that are foreign tables where the server (15) knows no such trigger
+-- on them.
+CREATE FUNCTION audit._truncatable(target regclass) RETURNS SETOF oid
+LANGUAGE sql STABLE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT c.oid
+    FROM (SELECT _truncatable.target UNION SELECT p.relid FROM pg_partition_tree(target) p) r(relation)
+    JOIN pg_class c ON c.oid = r.relation
+    WHERE c.relkind <> 'f' OR current_setting('server_version_num')::integer >= 160000
+$body$;
+COMMENT ON FUNCTION audit._truncatable(regclass) IS
+    'internal: a table and those of its partitions that can have a TRUNCATE trigger';
+
 -- The server clones row triggers to partitions, but not these.
 CREATE FUNCTION audit._truncate_commands(target regclass) RETURNS text[]
 LANGUAGE sql STABLE SECURITY INVOKER
@@ -150,7 +164,7 @@ AS $body$
                'FOR EACH STATEMENT EXECUTE FUNCTION audit.log_changes()',
                audit._fit_name('audit_' || c.relname || '_truncate'), c.oid::regclass)
         ORDER BY c.oid::regclass::text), '{}')
-    FROM (SELECT _truncate_commands.target UNION SELECT p.relid FROM pg_partition_tree(target) p) r(relation)
+    FROM audit._truncatable(target) r(relation)
     JOIN pg_class c ON c.oid = r.relation
     WHERE NOT EXISTS (SELECT FROM audit._own_triggers(c.oid) t WHERE NOT t.is_row)
 $body$;

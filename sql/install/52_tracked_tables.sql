@@ -28,7 +28,7 @@ SELECT n.nspname::text AS table_schema,
                         WHERE other.tgrelid = c.oid AND other.tgfoid = t.tgfoid AND other.oid <> t.oid
                           AND other.tgtype & 1 = 1 AND other.tgtype & t.tgtype & 28 <> 0)
                THEN 'logged twice'
-           WHEN EXISTS (SELECT FROM (SELECT c.oid UNION SELECT p.relid FROM pg_partition_tree(c.oid) p) r(relid)
+           WHEN EXISTS (SELECT FROM audit._truncatable(c.oid) r(relid)
                         WHERE NOT EXISTS (SELECT FROM pg_trigger other
                                           WHERE other.tgrelid = r.relid AND other.tgfoid = t.tgfoid
                                             AND other.tgtype & 33 = 32))

@@ -42,6 +42,18 @@ BEGIN
     IF 'trigger switched' = ANY (changes) THEN
         PERFORM audit._follow_switches(affected, 'trigger enabled' = ANY (changes));
     END IF;
+    -- Rows that come or go with a partition leave no row in the log: reading the past must know that.
+    IF changes && '{partition attached,partition detached}' THEN
+        PERFORM audit._record_event(
+            CASE WHEN p.relispartition THEN 'partition_attached' ELSE 'partition_detached' END,
+            r.root::text, NULL, jsonb_build_object('partition', p.oid::regclass::text))
+        FROM pg_class p
+        CROSS JOIN (SELECT DISTINCT audit._tracked_as(c.objid) AS root FROM pg_event_trigger_ddl_commands() c
+                    WHERE c.classid = 'pg_class'::regclass) r
+        WHERE p.relname = new_name::name AND p.relkind IN ('r', 'p', 'f') AND r.root IS NOT NULL
+          AND p.relispartition = ('partition attached' = ANY (changes)) AND NOT audit._is_empty(p.oid)
+          AND (NOT p.relispartition OR p.oid = ANY (affected));
+    END IF;
     IF 'partition detached' = ANY (changes) THEN
         affected := affected || ARRAY(SELECT c.oid FROM pg_class c
                                       WHERE c.relname = new_name::name AND NOT c.relispartition);

@@ -138,7 +138,7 @@ AS $body$
     JOIN audit.guard_events e ON e.object = format('%I.%I', n.schema_name, n.table_name)
                                  AND e.logged_at >= n.since AND e.logged_at < n.until
     WHERE e.kind IN ('tracking_enabled', 'tracking_changed', 'tracking_disabled', 'tracking_suspended',
-                     'tracking_resumed', 'history_imported')
+                     'tracking_resumed', 'partition_attached', 'partition_detached', 'history_imported')
     ORDER BY e.logged_at, e.id
 $body$;
 COMMENT ON FUNCTION audit._tracking_events(regclass) IS
@@ -184,6 +184,10 @@ BEGIN
         ELSIF event.kind IN ('tracking_disabled', 'tracking_suspended') THEN
             covered := covered + coalesce(tstzmultirange(tstzrange(tracked_since, event.logged_at)), '{}');
             tracked_since := NULL;
+        ELSIF event.kind IN ('partition_attached', 'partition_detached') THEN
+            covered := covered + coalesce(tstzmultirange(tstzrange(tracked_since, event.logged_at)), '{}');
+            tracked_since := CASE WHEN tracked_since IS NOT NULL
+                                  THEN event.logged_at + interval '1 microsecond' END;
         ELSIF (event.detail ->> 'covers_from')::timestamptz < event.logged_at THEN
             covered := covered
                        + tstzmultirange(tstzrange((event.detail ->> 'covers_from')::timestamptz,

@@ -98,7 +98,7 @@ GRANT EXECUTE ON FUNCTION
 GRANT EXECUTE ON FUNCTION
     audit.record_as_of(regclass, text, timestamptz), audit.record_as_of(regclass, anyelement, timestamptz),
     audit._tracking_events(regclass), audit._options_at(regclass, timestamptz),
-    audit._tracked_spans(regclass), audit._known_span(regclass, timestamptz),
+    audit._truncatable(regclass), audit._tracked_spans(regclass), audit._known_span(regclass, timestamptz),
     audit._truncations(regclass, timestamptz, timestamptz),
     audit._truncated_rows_logged(regclass, audit.audit_log),
     audit._record_events(regclass, text, timestamptz, timestamptz), audit._key_definition(regclass),
@@ -135,7 +135,8 @@ GRANT EXECUTE ON FUNCTION
     audit._check_trackable(regclass), audit._check_columns(regclass, text, text[]),
     audit._check_options(regclass, text[], text[], name, text, boolean, boolean),
     audit._clear_the_way(regclass, name, name[]), audit._row_trigger_command(regclass, name, text),
-    audit._truncate_commands(regclass), audit._always_commands(regclass), audit._execute(text[]), audit._default_tenant(regclass, text[]),
+    audit._truncatable(regclass), audit._truncate_commands(regclass), audit._always_commands(regclass),
+    audit._execute(text[]), audit._default_tenant(regclass, text[]),
     audit._describe_tracking(regclass, text, integer, integer, text, boolean, boolean), audit._fit_name(text),
     audit._is_empty(regclass),
     audit._key_columns(regclass), audit._own_triggers(regclass), audit._tracked_as(regclass),

@@ -44,7 +44,7 @@ pub(crate) struct Statement {
     pub(crate) changes: Vec<Change>,
     /// The name before, of a table, column or schema; in the database's encoding.
     pub(crate) old_name: Vec<u8>,
-    /// The name now; of a detached partition, its name.
+    /// The name now; of a partition that was attached or detached, its name.
     pub(crate) new_name: Vec<u8>,
 }
 
@@ -149,10 +149,13 @@ unsafe fn altered(statement: &pg_sys::AlterTableStmt) -> Statement {
                 AT_EnableAlwaysTrig | AT_DisableTrig | AT_DisableTrigAll | AT_DisableTrigUser => {
                     changes.push(Change::TriggerSwitched);
                 }
-                AT_AttachPartition => changes.push(Change::PartitionAttached),
+                AT_AttachPartition => {
+                    changes.push(Change::PartitionAttached);
+                    new_name = partition_name(command);
+                }
                 AT_DetachPartition | AT_DetachPartitionFinalize => {
                     changes.push(Change::PartitionDetached);
-                    new_name = names::bytes((*(*(*command).def.cast::<pg_sys::PartitionCmd>()).name).relname);
+                    new_name = partition_name(command);
                 }
                 _ => {}
             }
@@ -165,6 +168,11 @@ unsafe fn altered(statement: &pg_sys::AlterTableStmt) -> Statement {
         changes.retain(|_| enables);
     }
     Statement { changes, new_name, ..Statement::default() }
+}
+
+unsafe fn partition_name(command: *const pg_sys::AlterTableCmd) -> Vec<u8> {
+    // SAFETY: as for `rename`; the commands about partitions carry a partition's name.
+    unsafe { names::bytes((*(*(*command).def.cast::<pg_sys::PartitionCmd>()).name).relname) }
 }
 
 /// Whether a statement names a table of schema `audit`, written out.
