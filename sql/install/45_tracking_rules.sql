@@ -14,6 +14,12 @@ AS 'MODULE_PATHNAME', 'tracking_state_wrapper';
 COMMENT ON FUNCTION audit._tracking_state(oid) IS
     'internal: the options of a tracking trigger as they apply now, with the present names of the columns';
 
+CREATE FUNCTION audit._option_names(trigger_id oid) RETURNS jsonb
+LANGUAGE c STABLE STRICT
+AS 'MODULE_PATHNAME', 'option_names_wrapper';
+COMMENT ON FUNCTION audit._option_names(oid) IS
+    'internal: every name that the options of a tracking trigger mention, also of columns that are gone';
+
 -- Triggers of ours are found by their function, never by their name: tables get renamed, and triggers, too.
 CREATE FUNCTION audit._own_triggers(target regclass)
 RETURNS TABLE (trigger_id oid, trigger_name name, is_row boolean, is_clone boolean, is_constraint boolean)

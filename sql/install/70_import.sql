@@ -59,21 +59,12 @@ LANGUAGE sql STABLE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $body$
     WITH own AS (
-        SELECT t.tgargs, audit._tracking_state(t.oid) AS state
-        FROM audit._own_triggers(_hidden_names.target) o JOIN pg_trigger t ON t.oid = o.trigger_id
-        WHERE o.is_row),
+        SELECT audit._tracking_state(t.trigger_id) AS state, audit._option_names(t.trigger_id) AS names
+        FROM audit._own_triggers(target) t
+        WHERE t.is_row),
     named AS (
-        SELECT a.parts[1] AS option, a.parts[2] AS name
-        FROM own
-        CROSS JOIN LATERAL (
-            SELECT coalesce(lag(i.place) OVER (ORDER BY i.place), -1) + 2 AS first, i.place + 1 AS last
-            FROM generate_series(0, octet_length(own.tgargs) - 1) i(place)
-            WHERE get_byte(own.tgargs, i.place) = 0) piece
-        CROSS JOIN LATERAL regexp_match(
-            convert_from(substring(own.tgargs FROM piece.first FOR piece.last - piece.first),
-                         getdatabaseencoding()),
-            '^(exclude|mask)=(.*?)(?:#[0-9]*@[0-9]*)?$') a(parts)
-        WHERE a.parts IS NOT NULL
+        SELECT o.option, jsonb_array_elements_text(own.names -> o.option) AS name
+        FROM own CROSS JOIN (VALUES ('exclude'), ('mask')) o(option)
         UNION
         SELECT o.option, jsonb_array_elements_text(own.state -> o.option)
         FROM own CROSS JOIN (VALUES ('exclude'), ('mask')) o(option))

@@ -140,7 +140,7 @@ GRANT EXECUTE ON FUNCTION
     audit._describe_tracking(regclass, text, integer, integer, text, boolean, boolean), audit._fit_name(text),
     audit._is_empty(regclass),
     audit._key_columns(regclass), audit._own_triggers(regclass), audit._tracked_as(regclass),
-    audit._tracking_state(oid),
+    audit._tracking_state(oid), audit._option_names(oid),
     audit._trigger_arguments(regclass, text[], text[], text, text, boolean, boolean)
     TO audit_admin;
 

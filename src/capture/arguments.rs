@@ -2,9 +2,10 @@
 
 use super::tracking_state::{live, trigger};
 use crate::pg::trigger_row::{Change, change};
-use crate::pg::{encoding, relation};
-use audit_guard_core::options::{GONE, Rename, TrackingOptions};
+use crate::pg::{encoding, relation, session};
+use audit_guard_core::options::{ColumnRef, GONE, Rename, TrackingOptions};
 use pgrx::prelude::*;
+use serde_json::json;
 
 /// Renews the arguments of a tracking trigger, and of its clones, after columns of its table were renamed or
 /// dropped; an empty `old_name` means that no rename is known. True when the options name other columns now.
@@ -45,6 +46,17 @@ fn shown(options: &TrackingOptions) -> [Vec<&str>; 3] {
         names.sort_unstable();
         names
     })
+}
+
+/// The names in the options of a tracking trigger, as the bytes of a jsonb; None when there is no such trigger or
+/// its arguments cannot be read.
+#[pg_extern(sql = false, stable)]
+fn option_names(trigger_id: pg_sys::Oid) -> Result<Option<Vec<u8>>, spi::Error> {
+    let Some((_, arguments)) = trigger(trigger_id)? else { return Ok(None) };
+    let Ok(options) = TrackingOptions::parse(arguments.iter().map(String::as_str)) else { return Ok(None) };
+    let names = |columns: &[ColumnRef]| columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>();
+    let names = json!({"exclude": names(&options.exclude), "mask": names(&options.mask)});
+    Ok(Some(session::jsonb(&names.to_string()).payload().to_vec()))
 }
 
 /// Makes a trigger fire in replica mode, too.

@@ -161,8 +161,8 @@ unsafe fn altered(statement: &pg_sys::AlterTableStmt) -> Statement {
             }
         }
     }
-    // SAFETY: as for `rename`.
     let enables = changes.contains(&Change::TriggerEnabled);
+    // SAFETY: as for `rename`.
     if unsafe { is_ours(statement.relation) } {
         // Our own tables are neither tracked nor partitions of what is, and making months must stay quick.
         changes.retain(|_| enables);

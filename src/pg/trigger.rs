@@ -124,7 +124,7 @@ impl TriggerCall {
     /// Whether the table's rows are kept by the server's own table access method.
     pub(crate) fn is_heap(&self) -> bool {
         // SAFETY: as in `relation_oid`.
-        unsafe { (*(*self.relation()).rd_rel).relam == pg_sys::HEAP_TABLE_AM_OID.into() }
+        unsafe { (*(*self.relation()).rd_rel).relam == pg_sys::HEAP_TABLE_AM_OID }
     }
 
     /// The number of the command that made the change, for a row trigger on a heap table: commands of a
