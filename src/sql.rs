@@ -60,7 +60,11 @@ extension_sql_file!(
     name = "install_53_schemas",
     requires = ["install_52_tracked_tables"]
 );
-extension_sql_file!("../sql/install/54_ddl.sql", name = "install_54_ddl", requires = ["install_53_schemas"]);
+extension_sql_file!(
+    "../sql/install/54_ddl.sql",
+    name = "install_54_ddl",
+    requires = ["install_53_schemas"]
+);
 extension_sql_file!(
     "../sql/install/55_ddl_trigger.sql",
     name = "install_55_ddl_trigger",
@@ -77,9 +81,14 @@ extension_sql_file!(
     requires = ["install_56_restore"]
 );
 extension_sql_file!(
+    "../sql/install/58_drops.sql",
+    name = "install_58_drops",
+    requires = ["install_57_repair"]
+);
+extension_sql_file!(
     "../sql/install/60_history.sql",
     name = "install_60_history",
-    requires = ["install_57_repair"]
+    requires = ["install_58_drops"]
 );
 extension_sql_file!(
     "../sql/install/61_health.sql",

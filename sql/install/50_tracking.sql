@@ -313,10 +313,9 @@ LANGUAGE plpgsql VOLATILE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
-    own record;
     tracked_as regclass;
     options_before jsonb;
-    removed integer := 0;
+    commands text[];
 BEGIN
     PERFORM audit._check_exists(target, 'disable_tracking');
     PERFORM audit._check_owner(target);
@@ -326,25 +325,21 @@ BEGIN
             USING ERRCODE = 'object_not_in_prerequisite_state',
                   HINT = format('SELECT audit.disable_tracking(%L);', tracked_as::text);
     END IF;
-    FOR own IN
-        SELECT t.trigger_id, t.trigger_name, t.is_row, r.relation
-        FROM (SELECT disable_tracking.target
-              UNION SELECT p.relid FROM pg_partition_tree(target) p) r(relation)
-        CROSS JOIN LATERAL audit._own_triggers(r.relation) t
-        WHERE NOT t.is_clone
-        ORDER BY r.relation::text, t.trigger_id
-    LOOP
-        IF own.is_row THEN
-            options_before := audit._tracking_state(own.trigger_id);
-        END IF;
-        EXECUTE format('DROP TRIGGER %I ON %s', own.trigger_name, own.relation);
-        removed := removed + 1;
-    END LOOP;
-    IF removed = 0 THEN
+    EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', target);
+    SELECT array_agg(format('DROP TRIGGER %I ON %s', t.trigger_name, r.relation)
+                     ORDER BY r.relation::text, t.trigger_id),
+           (array_agg(audit._tracking_state(t.trigger_id) ORDER BY t.trigger_id) FILTER (WHERE t.is_row))[1]
+    INTO commands, options_before
+    FROM (SELECT disable_tracking.target UNION SELECT p.relid FROM pg_partition_tree(target) p) r(relation)
+    CROSS JOIN LATERAL audit._own_triggers(r.relation) t
+    WHERE NOT t.is_clone;
+    IF commands IS NULL THEN
         RAISE NOTICE '% is not tracked', target;
         RETURN;
     END IF;
+    -- First, so that the triggers do not seem to have been dropped by somebody else.
     PERFORM audit._record_event('tracking_disabled', target::text, reason, options_before);
+    PERFORM audit._execute(commands);
     RAISE NOTICE '% is no longer tracked; its history stays', target;
 END
 $body$;

@@ -94,12 +94,14 @@ BEGIN
     FROM audit._weak_guards() g;
 
     RETURN QUERY
-    SELECT 'ddl'::text, e.state = 'A',
-           CASE WHEN e.state = 'A' THEN 'renames, new partitions and new tables are followed'
-                ELSE 'the event trigger audit_guard_ddl does not always fire' END,
-           CASE WHEN e.state <> 'A' THEN 'ALTER EVENT TRIGGER audit_guard_ddl ENABLE ALWAYS;' END
-    FROM (SELECT coalesce(min(t.evtenabled), 'D') FROM pg_event_trigger t
-          WHERE t.evtfoid = 'audit._on_ddl_end()'::regprocedure) e(state);
+    SELECT 'ddl'::text, count(*) = 0,
+           CASE WHEN count(*) = 0 THEN 'renames, drops, new partitions and new tables are followed'
+                ELSE 'event triggers that do not always fire: ' || string_agg(t.evtname, ', ' ORDER BY t.evtname)
+           END,
+           string_agg(format('ALTER EVENT TRIGGER %I ENABLE ALWAYS;', t.evtname), ' ' ORDER BY t.evtname)
+    FROM pg_event_trigger t
+    WHERE t.evtenabled <> 'A'
+      AND t.evtfoid IN ('audit._on_ddl_end()'::regprocedure, 'audit._on_drop()'::regprocedure);
 
     -- A trigger that was switched off or lost comes back as it was: enable_tracking would replace its options.
     -- Where that call is the remedy, it repeats the options of the table that the rows are logged under.

@@ -48,6 +48,44 @@ SELECT * FROM try($$SELECT * FROM audit.table_as_of(NULL::aop.p, aop.at('changed
 SELECT audit.record_as_of('p', 21, at('changed'));
 SELECT audit.record_as_of('p', 21, at('attached'));
 SELECT kind, detail FROM audit.guard_events WHERE object = 'aop.p' AND kind LIKE 'partition%' ORDER BY id;
+-- dropped partitions, tables and triggers
+DROP TABLE p2;
+SELECT * FROM try($$SELECT * FROM audit.table_as_of(NULL::aop.p, aop.at('detached'))$$);
+CREATE TABLE plain (id integer PRIMARY KEY, secret text);
+SELECT audit.enable_tracking('plain', exclude => '{secret}');
+INSERT INTO plain VALUES (1, 'LEAK');
+SELECT note('plain');
+-- made again, as pg_restore --clean does it: what happened between is not known
+DROP TABLE plain;
+CREATE TABLE plain (id integer PRIMARY KEY, secret text);
+INSERT INTO plain VALUES (2, 'LEAK');
+SELECT note('made again');
+CREATE TRIGGER audit_plain AFTER INSERT OR UPDATE OR DELETE ON plain
+    FOR EACH ROW EXECUTE FUNCTION audit.log_changes('exclude=secret');
+ALTER TABLE plain ENABLE ALWAYS TRIGGER audit_plain;
+SELECT note('tracked again');
+UPDATE plain SET id = 3;
+SELECT id FROM audit.table_as_of(NULL::plain, at('tracked again'));
+SELECT * FROM try($$SELECT * FROM audit.table_as_of(NULL::aop.plain, aop.at('made again'))$$);
+SELECT id FROM audit.table_as_of(NULL::plain, at('plain'));
+DROP TRIGGER audit_plain ON plain;
+SELECT note('no trigger');
+SELECT * FROM try($$SELECT * FROM audit.table_as_of(NULL::aop.plain, aop.at('no trigger'))$$);
+SELECT kind, object, detail FROM audit.guard_events
+    WHERE object LIKE 'aop.p%' AND (kind IN ('tracking_suspended', 'tracking_resumed') OR detail ? 'dropped')
+    ORDER BY id;
+-- what has nothing to do with it leaves no event
+SELECT max(id) AS seen FROM audit.guard_events \gset
+CREATE TABLE free (id integer PRIMARY KEY);
+CREATE TABLE child (id integer REFERENCES free ON DELETE CASCADE);
+CREATE TEMP TABLE passing (id integer PRIMARY KEY);
+DROP TABLE passing, child;
+DROP TABLE free;
+CREATE TABLE ended (id integer PRIMARY KEY);
+SELECT audit.enable_tracking('ended');
+SELECT audit.disable_tracking('ended');
+DROP TABLE ended;
+SELECT kind, object FROM audit.guard_events WHERE id > :seen ORDER BY id;
 -- a foreign table among the partitions does not keep the rest from being tracked
 CREATE FOREIGN DATA WRAPPER aop;
 CREATE SERVER aop FOREIGN DATA WRAPPER aop;
