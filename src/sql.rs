@@ -60,11 +60,7 @@ extension_sql_file!(
     name = "install_53_schemas",
     requires = ["install_52_tracked_tables"]
 );
-extension_sql_file!(
-    "../sql/install/54_ddl.sql",
-    name = "install_54_ddl",
-    requires = ["install_53_schemas"]
-);
+extension_sql_file!("../sql/install/54_ddl.sql", name = "install_54_ddl", requires = ["install_53_schemas"]);
 extension_sql_file!(
     "../sql/install/55_ddl_trigger.sql",
     name = "install_55_ddl_trigger",

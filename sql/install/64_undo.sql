@@ -29,7 +29,11 @@ BEGIN
     SELECT c.oid INTO found_table
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relname = table_name AND n.nspname = table_schema AND c.relkind IN ('r', 'p');
-    IF FOUND AND _table_now.logged_at < lower((audit._tracked_spans(found_table)).covered) THEN
+    IF FOUND AND (_table_now.logged_at < lower((audit._tracked_spans(found_table)).covered)
+                  OR EXISTS (SELECT FROM audit.guard_events e
+                             WHERE e.object = format('%I.%I', table_schema, table_name)
+                               AND e.kind = 'tracking_suspended' AND e.detail ->> 'dropped' = 'table'
+                               AND e.logged_at > named_at)) THEN
         found_table := NULL;
     END IF;
     RETURN found_table;
