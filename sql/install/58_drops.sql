@@ -4,7 +4,8 @@
 
 -- What is dropped takes its rows along without a row in the log, and a trigger that is gone records nothing:
 -- reading the past must know from when on it knows no more. Triggers go with their table and their own names,
--- and a partition's has the name of that of the table above.
+-- and a partition's has the name of that of the table above. Where several tables have a trigger of that
+-- name, one too many is taken to have lost rows, never one too few.
 CREATE FUNCTION audit._on_drop() RETURNS event_trigger
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp

@@ -9,7 +9,12 @@ use crate::pg::ddl::{self, Change, Statement};
 use pgrx::datum::Internal;
 use pgrx::prelude::*;
 
-crate::pg::ddl::event_trigger_function!(audit_on_ddl_end, pg_finfo_audit_on_ddl_end, on_ddl_end);
+crate::pg::trigger::trigger_function!(
+    audit_on_ddl_end,
+    pg_finfo_audit_on_ddl_end,
+    ddl::statement,
+    on_ddl_end
+);
 
 fn on_ddl_end(statement: &Statement) {
     if statement.changes.is_empty() {

@@ -19,7 +19,12 @@ use audit_guard_core::options::Detail;
 use pgrx::prelude::*;
 use std::cell::{Cell, RefCell};
 
-crate::pg::trigger::trigger_function!(audit_log_changes, pg_finfo_audit_log_changes, log_changes);
+crate::pg::trigger::trigger_function!(
+    audit_log_changes,
+    pg_finfo_audit_log_changes,
+    TriggerCall::new,
+    log_changes
+);
 
 /// Memory that is reused from row to row. A conversion may run a user's function, which may write another
 /// tracked table; that inner call finds the place empty and makes its own.

@@ -8,6 +8,7 @@ use pgrx::prelude::*;
 crate::pg::trigger::trigger_function!(
     audit_prevent_modification,
     pg_finfo_audit_prevent_modification,
+    TriggerCall::new,
     prevent_modification
 );
 

@@ -188,33 +188,3 @@ unsafe fn created(table: *const pg_sys::RangeVar) -> Statement {
     let changes = if is_temporary || unsafe { is_ours(table) } { vec![] } else { vec![Change::TableCreated] };
     Statement { changes, ..Statement::default() }
 }
-
-/// Defines an event trigger function of the C language that calls a safe `fn(Statement)`.
-macro_rules! event_trigger_function {
-    ($symbol:ident, $info:ident, $body:path) => {
-        /// Tells the server how to call the function.
-        #[allow(unsafe_code)]
-        #[unsafe(no_mangle)]
-        #[doc(hidden)]
-        pub(crate) extern "C" fn $info() -> &'static pgrx::pg_sys::Pg_finfo_record {
-            const RECORD: pgrx::pg_sys::Pg_finfo_record = pgrx::pg_sys::Pg_finfo_record { api_version: 1 };
-            &RECORD
-        }
-
-        #[allow(unsafe_code)]
-        #[unsafe(no_mangle)]
-        #[doc(hidden)]
-        #[pgrx::pg_guard]
-        pub(crate) unsafe extern "C-unwind" fn $symbol(
-            call: pgrx::pg_sys::FunctionCallInfo,
-        ) -> pgrx::pg_sys::Datum {
-            // SAFETY: the server's own argument.
-            match unsafe { $crate::pg::ddl::statement(call) } {
-                Some(statement) => $body(&statement),
-                None => $crate::pg::trigger::refuse_direct_call(),
-            }
-            pgrx::pg_sys::Datum::null()
-        }
-    };
-}
-pub(crate) use event_trigger_function;

@@ -1,6 +1,7 @@
 //! What capture must know of a user's table: its columns, its key, the name it is logged under.
 
 use super::names::{self, TableName};
+use super::trigger_row;
 use pgrx::PgTupleDesc;
 use pgrx::prelude::*;
 
@@ -83,32 +84,10 @@ pub(crate) fn key_columns(relation: pg_sys::Relation) -> Vec<i16> {
 /// The table on which the trigger `oid` was made: for a partition's clone, the top of the chain of parents.
 pub(crate) fn tracked_table(trigger: pg_sys::Oid, its_table: pg_sys::Oid) -> pg_sys::Oid {
     let mut table = its_table;
-    let mut trigger = trigger;
-    // SAFETY: an index scan of pg_trigger by OID; the row is read before the scan ends.
-    unsafe {
-        let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-        let catalogue = pg_sys::table_open(pg_sys::TriggerRelationId, lock);
-        while trigger != pg_sys::InvalidOid {
-            let mut key = pg_sys::ScanKeyData::default();
-            pg_sys::ScanKeyInit(
-                &mut key,
-                pg_sys::Anum_pg_trigger_oid as pg_sys::AttrNumber,
-                pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber,
-                pg_sys::F_OIDEQ.into(),
-                trigger.into(),
-            );
-            let index = pg_sys::Oid::from(pg_sys::TriggerOidIndexId);
-            let scan = pg_sys::systable_beginscan(catalogue, index, true, std::ptr::null_mut(), 1, &mut key);
-            let row = pg_sys::systable_getnext(scan);
-            trigger = pg_sys::InvalidOid;
-            if !row.is_null() {
-                let form = pg_sys::GETSTRUCT(row).cast::<pg_sys::FormData_pg_trigger>();
-                table = (*form).tgrelid;
-                trigger = (*form).tgparentid;
-            }
-            pg_sys::systable_endscan(scan);
-        }
-        pg_sys::table_close(catalogue, lock);
+    let mut next = Some(trigger);
+    while let Some((found, parent)) = next.and_then(trigger_row::table_and_parent) {
+        table = found;
+        next = parent;
     }
     table
 }

@@ -6,7 +6,8 @@ use super::tuple::Values;
 use super::writer::Operation;
 use pgrx::prelude::*;
 
-// Asked for every row, and unable to raise an ERROR: called without the guard that pgrx puts around each call.
+// Asked for every row, and unable to raise an ERROR: called without the guard that pgrx puts around each
+// call.
 unsafe extern "C-unwind" {
     fn HeapTupleHeaderGetCmin(row: pg_sys::HeapTupleHeader) -> pg_sys::CommandId;
     fn HeapTupleHeaderGetCmax(row: pg_sys::HeapTupleHeader) -> pg_sys::CommandId;
@@ -131,8 +132,8 @@ impl TriggerCall {
     /// transaction are numbered in the order in which they run.
     #[inline]
     pub(crate) fn command(&self) -> pg_sys::CommandId {
-        // SAFETY: a row trigger has a row of its relation, an UPDATE also the row that it left; both are as they
-        // stand in the table, and were made or removed by the present transaction.
+        // SAFETY: a row trigger has a row of its relation, an UPDATE also the row that it left; both are as
+        // they stand in the table, and were made or removed by the present transaction.
         unsafe {
             let data = &*self.data;
             match data.tg_event & pg_sys::TRIGGER_EVENT_OPMASK {
@@ -161,9 +162,10 @@ fn arguments(trigger: &pg_sys::Trigger) -> Vec<String> {
     (0..trigger.tgnargs as usize).map(|index| unsafe { names::text(*trigger.tgargs.add(index)) }).collect()
 }
 
-/// Defines a trigger function of the C language that calls a safe `fn(&TriggerCall)` and returns no row.
+/// Defines a function of the C language that the server calls as a trigger: `$read` takes what the server
+/// passes and gives None when it was called in another way, `$body` is a safe function of what was read.
 macro_rules! trigger_function {
-    ($symbol:ident, $info:ident, $body:path) => {
+    ($symbol:ident, $info:ident, $read:path, $body:path) => {
         /// Tells the server how to call the function.
         #[allow(unsafe_code)]
         #[unsafe(no_mangle)]
@@ -181,7 +183,7 @@ macro_rules! trigger_function {
             call: pgrx::pg_sys::FunctionCallInfo,
         ) -> pgrx::pg_sys::Datum {
             // SAFETY: the server's own argument.
-            match unsafe { $crate::pg::trigger::TriggerCall::new(call) } {
+            match unsafe { $read(call) } {
                 Some(trigger) => $body(&trigger),
                 None => $crate::pg::trigger::refuse_direct_call(),
             }

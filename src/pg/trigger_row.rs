@@ -1,5 +1,6 @@
-//! Changes rows of pg_trigger that a user's DDL has made wrong, without asking for rights that the user's own
-//! statement needed anyway, and without the checks of ALTER TABLE, which refuses tables in use.
+//! Rows of pg_trigger: read, and changed where a user's DDL has made them wrong, without asking for rights
+//! that the user's own statement needed anyway, and without the checks of ALTER TABLE, which refuses tables
+//! in use.
 
 use pgrx::prelude::*;
 use std::ffi::c_char;
@@ -33,10 +34,42 @@ pub(crate) fn change(trigger: pg_sys::Oid, what: &Change<'_>) {
             set(pg_sys::Anum_pg_trigger_tgargs, joined.into_datum().unwrap_or(pg_sys::Datum::null()));
         }
     }
-    // SAFETY: an index scan of pg_trigger by OID; the row is copied before it is changed, the arrays have one
-    // element for each column, and the scan ends before the change becomes visible.
+    let lock = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
+    // SAFETY: the row is copied before it is changed, and the arrays have one element for each column.
+    with_row(trigger, lock, |catalogue, row| unsafe {
+        let table = (*pg_sys::GETSTRUCT(row).cast::<pg_sys::FormData_pg_trigger>()).tgrelid;
+        let changed = pg_sys::heap_modify_tuple(
+            row,
+            (*catalogue).rd_att,
+            values.as_mut_ptr(),
+            nulls.as_mut_ptr(),
+            replace.as_mut_ptr(),
+        );
+        pg_sys::CatalogTupleUpdate(catalogue, &mut (*changed).t_self, changed);
+        pg_sys::CacheInvalidateRelcacheByRelid(table);
+    });
+    // SAFETY: makes the change visible to the statements that follow.
+    unsafe { pg_sys::CommandCounterIncrement() };
+}
+
+/// The table of a trigger, and the trigger on the parent that it is a clone of, if it is one; None when the
+/// trigger does not exist.
+pub(super) fn table_and_parent(trigger: pg_sys::Oid) -> Option<(pg_sys::Oid, Option<pg_sys::Oid>)> {
+    // SAFETY: the fixed part of the row is read while the scan lasts.
+    with_row(trigger, pg_sys::AccessShareLock as pg_sys::LOCKMODE, |_, row| unsafe {
+        let form = &*pg_sys::GETSTRUCT(row).cast::<pg_sys::FormData_pg_trigger>();
+        (form.tgrelid, (form.tgparentid != pg_sys::InvalidOid).then_some(form.tgparentid))
+    })
+}
+
+/// Gives the row of a trigger to `action`, with the catalogue open under `lock`.
+fn with_row<T>(
+    trigger: pg_sys::Oid,
+    lock: pg_sys::LOCKMODE,
+    action: impl FnOnce(pg_sys::Relation, pg_sys::HeapTuple) -> T,
+) -> Option<T> {
+    // SAFETY: an index scan of pg_trigger by OID; the row is valid until the scan ends, after the action.
     unsafe {
-        let lock = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
         let catalogue = pg_sys::table_open(pg_sys::TriggerRelationId, lock);
         let mut key = pg_sys::ScanKeyData::default();
         pg_sys::ScanKeyInit(
@@ -49,20 +82,9 @@ pub(crate) fn change(trigger: pg_sys::Oid, what: &Change<'_>) {
         let index = pg_sys::Oid::from(pg_sys::TriggerOidIndexId);
         let scan = pg_sys::systable_beginscan(catalogue, index, true, std::ptr::null_mut(), 1, &mut key);
         let row = pg_sys::systable_getnext(scan);
-        if !row.is_null() {
-            let table = (*pg_sys::GETSTRUCT(row).cast::<pg_sys::FormData_pg_trigger>()).tgrelid;
-            let changed = pg_sys::heap_modify_tuple(
-                row,
-                (*catalogue).rd_att,
-                values.as_mut_ptr(),
-                nulls.as_mut_ptr(),
-                replace.as_mut_ptr(),
-            );
-            pg_sys::CatalogTupleUpdate(catalogue, &mut (*changed).t_self, changed);
-            pg_sys::CacheInvalidateRelcacheByRelid(table);
-        }
+        let result = (!row.is_null()).then(|| action(catalogue, row));
         pg_sys::systable_endscan(scan);
         pg_sys::table_close(catalogue, lock);
-        pg_sys::CommandCounterIncrement();
+        result
     }
 }
