@@ -2,6 +2,7 @@
 //! each change whose commit was confirmed is there once, with its log row; none that was rolled
 //! back is in either; and whatever was under way is in both or in neither.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -139,7 +140,13 @@ fn kill(cluster: &Cluster, victim: Victim) -> Result<()> {
         Ok(client.query(query, &[])?.iter().map(|row| row.get(0)).collect())
     };
     match victim {
-        Victim::Postmaster => cluster.kill_hard(cluster.postmaster()?),
+        Victim::Postmaster => {
+            let children = pids(&mut admin, "SELECT pid FROM pg_stat_activity")?;
+            drop(admin);
+            cluster.kill_hard(cluster.postmaster()?)?;
+            bury(cluster, &children);
+            Ok(())
+        }
         Victim::Everything => {
             // The postmaster first, so that it has no time to end anything in good order.
             let others = pids(&mut admin, processes)?;
@@ -158,6 +165,24 @@ fn kill(cluster: &Cluster, victim: Victim) -> Result<()> {
             }
             Err("no backend was writing".into())
         }
+    }
+}
+
+/// Waits until the children of a killed postmaster have noticed. One that waits for a lock in shared memory,
+/// which another took along when it left, never does; the server then asks for it to be ended by hand before
+/// it starts again.
+fn bury(cluster: &Cluster, children: &[i32]) {
+    let alive = |pid: &i32| Path::new(&format!("/proc/{pid}")).exists();
+    for _ in 0..150 {
+        if !children.iter().any(alive) {
+            return;
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    for pid in children.iter().filter(|pid| alive(pid)) {
+        println!("process {pid} outlived its postmaster by 15 seconds and is ended");
+        // It may have gone this very moment.
+        let _gone = cluster.kill_hard(pid.unsigned_abs());
     }
 }
 
