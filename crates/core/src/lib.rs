@@ -14,3 +14,4 @@ pub mod change_order;
 pub mod options;
 pub mod record_key;
 pub mod request;
+pub mod retention;
