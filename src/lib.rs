@@ -21,7 +21,8 @@ extern "C-unwind" fn _PG_init() {
     pg::session::forget_backtrace_wish();
     pg::session::note_preload();
     settings::define();
-    pg::events::listen(capture::LISTENER);
+    guard::install_lockdown();
+    pg::events::listen(&[capture::LISTENER, guard::LISTENER]);
 }
 
 /// The version of the loaded library, for example `0.1.0`.

@@ -2,7 +2,7 @@
 
 use crate::pg::session;
 use audit_guard_core::request::RequestRules;
-use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
+use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
 use std::ffi::CString;
 
 /// Which entry of x-forwarded-for, counted from the right, is the client: the number of proxies that append
@@ -17,6 +17,28 @@ static TENANT_CLAIMS: GucSetting<Option<CString>> =
 static TENANT_COLUMNS: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(
     c"tenant_id, community_id, ws_id, workspace_id, org_id, organization_id",
 ));
+
+/// How far the time of a row that comes into a protected table may lie from the clock, in seconds. An hour: more
+/// than clocks differ, less than would matter to a retention of a day.
+static INSERT_TIME_TOLERANCE: GucSetting<i32> = GucSetting::<i32>::new(3600);
+/// Whether expired rows wait until a receipt says that they were exported.
+static ARCHIVE_BEFORE_DROP: GucSetting<bool> = GucSetting::<bool>::new(false);
+
+/// How much the preloaded library refuses to superusers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PostgresGucEnum)]
+pub(crate) enum Lockdown {
+    /// Nothing.
+    #[name = c"off"]
+    Off,
+    /// What SQL can do to protected rows.
+    #[name = c"on"]
+    On,
+    /// Also what reaches out of SQL.
+    #[name = c"strict"]
+    Strict,
+}
+
+static LOCKDOWN: GucSetting<Lockdown> = GucSetting::<Lockdown>::new(Lockdown::On);
 
 /// Registers the settings; called once, when the library is loaded.
 pub(crate) fn define() {
@@ -54,7 +76,46 @@ pub(crate) fn define() {
         GucContext::Suset,
         GucFlags::default(),
     );
+    // Settings of the server's start cannot be made later.
+    if session::is_preloaded() {
+        GucRegistry::define_enum_guc(
+            c"audit_guard.lockdown",
+            c"Whether what would weaken the protection of rows is refused to superusers, too.",
+            c"strict also refuses files, programs, libraries and settings that reach past the guard.",
+            &LOCKDOWN,
+            GucContext::Postmaster,
+            GucFlags::default(),
+        );
+    }
+    GucRegistry::define_int_guc(
+        c"audit_guard.insert_time_tolerance",
+        c"How far the time of a new row of a protected table may lie from the clock.",
+        c"Rows with other times are refused, except after audit.begin_restore().",
+        &INSERT_TIME_TOLERANCE,
+        0,
+        86_400,
+        GucContext::Suset,
+        GucFlags::UNIT_S,
+    );
+    GucRegistry::define_bool_guc(
+        c"audit_guard.archive_before_drop",
+        c"Whether retention removes only what was exported before.",
+        c"What no export receipt covers stays.",
+        &ARCHIVE_BEFORE_DROP,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
     session::reserve_settings(c"audit_guard");
+}
+
+/// What the preloaded library refuses; nothing when it is not preloaded.
+pub(crate) fn lockdown() -> Lockdown {
+    if session::is_preloaded() { LOCKDOWN.get() } else { Lockdown::Off }
+}
+
+/// In microseconds.
+pub(crate) fn insert_time_tolerance() -> i64 {
+    i64::from(INSERT_TIME_TOLERANCE.get()) * 1_000_000
 }
 
 /// The settings behind [`request_rules`] as they are, to see cheaply whether they changed.

@@ -21,14 +21,59 @@ extension_sql_file!(
     requires = ["install_20_audit_log"]
 );
 extension_sql_file!(
+    "../sql/install/22_guard_tables.sql",
+    name = "install_22_guard_tables",
+    requires = ["install_21_guard_events"]
+);
+extension_sql_file!(
+    "../sql/install/23_denied_attempts.sql",
+    name = "install_23_denied_attempts",
+    requires = ["install_22_guard_tables"]
+);
+extension_sql_file!(
+    "../sql/install/24_policies.sql",
+    name = "install_24_policies",
+    requires = ["install_23_denied_attempts"]
+);
+extension_sql_file!(
+    "../sql/install/25_protection_rules.sql",
+    name = "install_25_protection_rules",
+    requires = ["install_24_policies"]
+);
+extension_sql_file!(
     "../sql/install/30_guard.sql",
     name = "install_30_guard",
-    requires = ["install_21_guard_events"]
+    requires = ["install_25_protection_rules"]
+);
+extension_sql_file!(
+    "../sql/install/31_protect.sql",
+    name = "install_31_protect",
+    requires = ["install_30_guard"]
+);
+extension_sql_file!(
+    "../sql/install/32_holds.sql",
+    name = "install_32_holds",
+    requires = ["install_31_protect"]
+);
+extension_sql_file!(
+    "../sql/install/33_retention.sql",
+    name = "install_33_retention",
+    requires = ["install_32_holds"]
+);
+extension_sql_file!(
+    "../sql/install/34_apply_retention.sql",
+    name = "install_34_apply_retention",
+    requires = ["install_33_retention"]
+);
+extension_sql_file!(
+    "../sql/install/35_retention_plan.sql",
+    name = "install_35_retention_plan",
+    requires = ["install_34_apply_retention"]
 );
 extension_sql_file!(
     "../sql/install/40_partitions.sql",
     name = "install_40_partitions",
-    requires = ["install_30_guard"]
+    requires = ["install_35_retention_plan"]
 );
 extension_sql_file!(
     "../sql/install/41_index_log.sql",
@@ -82,9 +127,14 @@ extension_sql_file!(
     requires = ["install_57_repair"]
 );
 extension_sql_file!(
+    "../sql/install/59_shield.sql",
+    name = "install_59_shield",
+    requires = ["install_58_drops"]
+);
+extension_sql_file!(
     "../sql/install/60_history.sql",
     name = "install_60_history",
-    requires = ["install_58_drops"]
+    requires = ["install_59_shield"]
 );
 extension_sql_file!(
     "../sql/install/61_health.sql",
@@ -107,9 +157,19 @@ extension_sql_file!(
     requires = ["install_63_table_as_of"]
 );
 extension_sql_file!(
+    "../sql/install/65_guard_status.sql",
+    name = "install_65_guard_status",
+    requires = ["install_64_undo"]
+);
+extension_sql_file!(
+    "../sql/install/66_maintenance.sql",
+    name = "install_66_maintenance",
+    requires = ["install_65_guard_status"]
+);
+extension_sql_file!(
     "../sql/install/70_import.sql",
     name = "install_70_import",
-    requires = ["install_64_undo"]
+    requires = ["install_66_maintenance"]
 );
 extension_sql_file!(
     "../sql/install/71_import_formats.sql",
@@ -134,6 +194,5 @@ extension_sql_file!(
 extension_sql_file!(
     "../sql/install/99_notices.sql",
     name = "install_99_notices",
-    requires = ["install_95_api"],
-    finalize
+    requires = ["install_95_api"]
 );

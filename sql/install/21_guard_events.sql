@@ -25,7 +25,8 @@ COMMENT ON COLUMN audit.guard_events.kind IS
     'what was done: tracking_enabled, tracking_changed, tracking_disabled, tracking_suspended, '
     'tracking_resumed, tracking_repaired, table_renamed, partition_attached, '
     'partition_detached, schema_tracking_enabled, schema_tracking_disabled, '
-    'restore_begun, history_imported';
+    'restore_begun, history_imported, protection_enabled, retention_extended, '
+    'hold_placed, hold_released, partition_expired, rows_expired, clock_confirmed, maintenance_scheduled';
 COMMENT ON COLUMN audit.guard_events.object IS 'the table or object that it was about';
 COMMENT ON COLUMN audit.guard_events.reason IS 'why, in the words of the person who did it';
 COMMENT ON COLUMN audit.guard_events.detail IS 'the options before and after, or what belongs to the kind';
@@ -77,3 +78,20 @@ END
 $body$;
 COMMENT ON FUNCTION audit._record_event(text, text, text, jsonb) IS
     'internal: writes one row of guard_events with the caller''s identity and returns its id';
+
+-- A row that this database recorded itself carries the number of the transaction that wrote it, as the server
+-- knows it; one that was loaded carries another.
+CREATE FUNCTION audit._has_own_events() RETURNS text
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT CASE
+        WHEN EXISTS (SELECT FROM audit.guard_events e
+                     WHERE e.xmin::text::bigint = e.transaction_id & 4294967295)
+          OR EXISTS (SELECT FROM audit.audit_log l
+                     WHERE l.logged_at > clock_timestamp() - interval '31 days'
+                       AND l.xmin::text::bigint = l.transaction_id & 4294967295)
+        THEN 'yes' ELSE '' END
+$body$;
+COMMENT ON FUNCTION audit._has_own_events() IS
+    'internal: whether this database has recorded anything itself, rather than only been filled by a restore';

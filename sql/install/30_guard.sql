@@ -13,26 +13,27 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'audit_prevent_modification';
 COMMENT ON FUNCTION audit.prevent_audit_modification() IS 'trigger: the same as audit.prevent_modification()';
 
--- The statement trigger refuses also what touches no row; the row trigger is cloned to every partition and
+-- The statement trigger refuses also what touches no row, and rows that are not written by functions of ours; the row trigger is cloned to every partition and
 -- so covers a statement that names a partition instead of the log. ALWAYS: replica mode does not switch them
 -- off.
 DO $guard$
 DECLARE
     stream text;
 BEGIN
-    FOREACH stream IN ARRAY ARRAY['audit.audit_log', 'audit.guard_events'] LOOP
+    FOREACH stream IN ARRAY ARRAY['audit.audit_log', 'audit.guard_events', 'audit.guard_policies', 'audit.holds',
+                                  'audit.hold_releases', 'audit.denied_attempts'] LOOP
         EXECUTE format(
             'CREATE TRIGGER immutable_row BEFORE UPDATE OR DELETE ON %s '
             'FOR EACH ROW EXECUTE FUNCTION audit.prevent_modification()', stream);
         EXECUTE format(
-            'CREATE TRIGGER immutable_statement BEFORE UPDATE OR DELETE OR TRUNCATE ON %s '
+            'CREATE TRIGGER immutable_statement BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s '
             'FOR EACH STATEMENT EXECUTE FUNCTION audit.prevent_modification()', stream);
         EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER immutable_row', stream);
         EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER immutable_statement', stream);
         EXECUTE format('COMMENT ON TRIGGER immutable_row ON %s IS %L', stream,
                                   'refuses to change or remove a row, whichever partition holds it');
         EXECUTE format('COMMENT ON TRIGGER immutable_statement ON %s IS %L', stream,
-                                  'refuses UPDATE, DELETE and TRUNCATE, even of no row');
+                                  'refuses UPDATE, DELETE and TRUNCATE, even of no row, and rows that others write');
     END LOOP;
 END
 $guard$;

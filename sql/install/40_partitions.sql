@@ -92,7 +92,9 @@ AS $body$
         ('audit.audit_log', 'logged_at_idx', 'USING brin (logged_at, id) WITH (autosummarize = on)', false),
         ('audit.audit_log', 'actor_idx', 'USING btree (actor_id, logged_at) WHERE actor_id IS NOT NULL', true),
         ('audit.audit_log', 'tenant_idx', 'USING btree (tenant_id, logged_at) WHERE tenant_id IS NOT NULL',
-         true)
+         true),
+        ('audit.denied_attempts', 'attempted_at_idx',
+         'USING brin (attempted_at, id) WITH (autosummarize = on)', false)
     ) v(stream, suffix, definition, on_request)
     WHERE v.stream = _leaf_indexes.stream::text
       AND (NOT v.on_request
@@ -127,8 +129,8 @@ BEGIN
                                        leaf, own_index.definition);
     END LOOP;
     RETURN commands || ARRAY[
-        format('CREATE TRIGGER immutable_statement BEFORE UPDATE OR DELETE OR TRUNCATE ON audit.%I '
-               'FOR EACH STATEMENT EXECUTE FUNCTION audit.prevent_modification()', leaf),
+        format('CREATE TRIGGER immutable_statement BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE '
+               'ON audit.%I FOR EACH STATEMENT EXECUTE FUNCTION audit.prevent_modification()', leaf),
         format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER immutable_statement', leaf),
         format('ALTER TABLE audit.%I ENABLE ROW LEVEL SECURITY', leaf),
         format('COMMENT ON TABLE audit.%I IS %L', leaf, 'a part of ' || stream::text),
@@ -165,9 +167,29 @@ END
 $body$;
 COMMENT ON FUNCTION audit._make_leaf(regclass, text, text) IS 'internal: makes one leaf and returns its name';
 
+-- A leaf is detached, renamed and attached again in one call, which nobody else may do by statements of their own.
+CREATE FUNCTION audit._rebound_leaf(
+    stream regclass, leaf regclass, new_name name, lower_bound timestamptz, upper_bound timestamptz)
+RETURNS void
+LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'rebound_leaf_wrapper';
+COMMENT ON FUNCTION audit._rebound_leaf(regclass, regclass, name, timestamptz, timestamptz) IS
+    'internal: gives a leaf other bounds and another name; a bound that is null is open';
+
+CREATE FUNCTION audit._rebound_command(
+    stream regclass, leaf text, new_name text, lower_bound timestamp, upper_bound timestamp)
+RETURNS text
+LANGUAGE sql STABLE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT format('SELECT audit._rebound_leaf(%L, %L, %L, %L, %L)', stream, format('audit.%I', leaf), new_name,
+                  lower_bound AT TIME ZONE 'UTC', upper_bound AT TIME ZONE 'UTC')
+$body$;
+COMMENT ON FUNCTION audit._rebound_command(regclass, text, text, timestamp, timestamp) IS
+    'internal: the call of _rebound_leaf, with times in UTC';
+
 -- The future leaf holds rows when nobody made months in time. It then stays where it is as an ordinary,
--- wider leaf that ends with the month of its newest row. The caller has detached it. Returns where the next
--- leaf begins.
+-- wider leaf that ends with the month of its newest row. Returns where the next leaf begins.
 CREATE FUNCTION audit._keep_future_rows(
     stream regclass, time_column name, stream_name text, starts_at timestamp)
 RETURNS timestamp
@@ -182,13 +204,16 @@ DECLARE
     index_name text;
     commands text[];
 BEGIN
+    -- Nobody adds a later row meanwhile.
+    PERFORM audit._run_with_retries(ARRAY[format('LOCK TABLE audit.%I IN SHARE ROW EXCLUSIVE MODE', old_name)]);
     EXECUTE format('SELECT date_trunc(''month'', max(%I) AT TIME ZONE ''UTC'') FROM audit.%I',
                    time_column, old_name) INTO last_month;
     new_name := stream_name || to_char(starts_at, '_YYYY_MM');
     IF last_month > starts_at THEN
         new_name := new_name || to_char(last_month, '"_to"_YYYY_MM');
     END IF;
-    commands := ARRAY[format('ALTER TABLE audit.%I RENAME TO %I', old_name, new_name)];
+    commands := ARRAY[audit._rebound_command(stream, old_name, new_name, starts_at,
+                                             last_month + interval '1 month')];
     FOR index_name IN
         SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
         WHERE i.indrelid = format('audit.%I', old_name)::regclass AND starts_with(c.relname, old_name || '_')
@@ -196,10 +221,7 @@ BEGIN
         commands := commands || format('ALTER INDEX audit.%I RENAME TO %I', index_name,
                                        new_name || substr(index_name, length(old_name) + 1));
     END LOOP;
-    PERFORM audit._run_with_retries(commands || format(
-        'ALTER TABLE %s ATTACH PARTITION audit.%I FOR VALUES FROM (%L) TO (%L)', stream, new_name,
-        to_char(starts_at, 'YYYY-MM-DD HH24:MI:SS+00'),
-        to_char(last_month + interval '1 month', 'YYYY-MM-DD HH24:MI:SS+00')));
+    PERFORM audit._run_with_retries(commands);
     RETURN last_month + interval '1 month';
 END
 $body$;
@@ -321,12 +343,14 @@ BEGIN
     IF future_from >= wanted THEN
         RETURN;
     ELSIF future_from IS NOT NULL THEN
-        PERFORM audit._run_with_retries(ARRAY[
-            format('ALTER TABLE %s DETACH PARTITION audit.%I', stream, stream_name || '_future')]);
         EXECUTE format('SELECT EXISTS (SELECT FROM audit.%I)', stream_name || '_future') INTO has_rows;
         made_until := future_from;
         IF has_rows THEN
             made_until := audit._keep_future_rows(stream, time_column, stream_name, future_from);
+        ELSE
+            -- Out of the way of the months to be made.
+            PERFORM audit._run_with_retries(ARRAY[audit._rebound_command(
+                stream, stream_name || '_future', stream_name || '_future', wanted, NULL)]);
         END IF;
     END IF;
     WHILE made_until < wanted LOOP
@@ -338,10 +362,6 @@ BEGIN
     IF future_from IS NULL OR has_rows THEN
         RETURN NEXT audit._make_leaf(stream, stream_name || '_future',
                                      format('FROM (%L) TO (MAXVALUE)', to_char(made_until, literal)));
-    ELSE
-        PERFORM audit._run_with_retries(ARRAY[
-            format('ALTER TABLE %s ATTACH PARTITION audit.%I FOR VALUES FROM (%L) TO (MAXVALUE)', stream,
-                   stream_name || '_future', to_char(made_until, literal))]);
     END IF;
 END
 $body$;

@@ -149,7 +149,7 @@ BEGIN
             FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
             WHERE t.tgrelid = ANY (tables) AND t.tgenabled IN ('O', 'R')
               AND p.pronamespace = 'audit'::regnamespace
-              AND (p.proname = 'log_changes'
+              AND (p.proname IN ('log_changes', 'enforce_retention')
                    OR (p.proname IN ('prevent_modification', 'prevent_audit_modification')
                        AND (SELECT c.relnamespace = p.pronamespace FROM pg_class c WHERE c.oid = t.tgrelid)))
             GROUP BY t.tgrelid

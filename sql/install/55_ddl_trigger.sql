@@ -59,7 +59,7 @@ BEGIN
                                       WHERE c.relname = new_name::name AND NOT c.relispartition);
     END IF;
     IF changes && '{table created,partition attached}' THEN
-        plan := plan || audit._plan_partitions(affected);
+        plan := plan || audit._plan_partitions(affected) || audit._plan_protected_partitions(affected);
         PERFORM audit._record_event('tracking_disabled', r.relation::text,
                                     format('now a partition of %s, and logged with it', r.root), NULL)
         FROM (SELECT a.relation::regclass AS relation, audit._tracked_as(a.relation) AS root
@@ -213,7 +213,8 @@ BEGIN
         PERFORM audit._set_always(t.oid)
         FROM (SELECT item.relation UNION SELECT p.relid FROM pg_partition_tree(item.relation) p) r(relation)
         JOIN pg_trigger t ON t.tgrelid = r.relation
-        WHERE t.tgfoid = 'audit.log_changes()'::regprocedure AND t.tgenabled = 'O';
+        WHERE t.tgfoid IN ('audit.log_changes()'::regprocedure, 'audit.enforce_retention()'::regprocedure)
+          AND t.tgenabled = 'O';
         IF item.is_new THEN
             SELECT audit._tracking_state(t.trigger_id) INTO options
             FROM audit._own_triggers(item.relation) t WHERE t.is_row;

@@ -75,12 +75,14 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $body$
 BEGIN
-    -- Nothing of this version needs preloading, so it is a fact and not a fault.
+    -- A choice of whoever runs the server, and not a fault; guard_status() says what it costs.
     RETURN QUERY SELECT 'preload'::text, true,
-        CASE WHEN p.loaded THEN 'the library is loaded when the server starts'
-             ELSE 'the library is loaded on demand, which is enough for capture and append-only' END,
-        NULL
-    FROM audit._is_preloaded() p(loaded);
+        CASE audit._lockdown()
+            WHEN 'not preloaded'
+            THEN 'loaded on demand: lockdown and the recording of refused attempts are off '
+                 '(shared_preload_libraries)'
+            ELSE 'loaded when the server starts, lockdown is ' || audit._lockdown() END,
+        NULL;
 
     RETURN QUERY SELECT item.*
     FROM audit._streams() s, LATERAL audit._partition_health(s.stream) item;

@@ -176,17 +176,14 @@ BEGIN
     IF has_rows THEN
         RETURN;
     END IF;
-    PERFORM audit._run_with_retries(
-        ARRAY[format('ALTER TABLE %s DETACH PARTITION %s', stream, past_leaf)], retry);
+    PERFORM audit._run_with_retries(ARRAY[audit._rebound_command(
+        stream, stream_name || '_past', stream_name || '_past', NULL, first_month)], retry);
     WHILE month < past_until LOOP
         PERFORM audit._make_leaf(stream, stream_name || to_char(month, '_YYYY_MM'),
                                  format('FROM (%L) TO (%L)', to_char(month, literal),
                                         to_char(month + interval '1 month', literal)));
         month := month + interval '1 month';
     END LOOP;
-    PERFORM audit._run_with_retries(
-        ARRAY[format('ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (MINVALUE) TO (%L)', stream,
-                     past_leaf, to_char(first_month, literal))], retry);
 END
 $body$;
 COMMENT ON FUNCTION audit._make_past_months(regclass, timestamptz) IS

@@ -8,6 +8,14 @@ SELECT pg_extension_config_dump('audit.audit_log', '');
 SELECT pg_extension_config_dump('audit.audit_log_id_seq', '');
 SELECT pg_extension_config_dump('audit.guard_events', '');
 SELECT pg_extension_config_dump('audit.tracked_schemas', '');
+SELECT pg_extension_config_dump('audit.guard_policies', '');
+SELECT pg_extension_config_dump('audit.holds', '');
+SELECT pg_extension_config_dump('audit.hold_releases', '');
+SELECT pg_extension_config_dump(
+    pg_get_serial_sequence('audit.guard_policies', 'id')::regclass, '');
+SELECT pg_extension_config_dump(pg_get_serial_sequence('audit.holds', 'id')::regclass, '');
+SELECT pg_extension_config_dump('audit.denied_attempts', '');
+SELECT pg_extension_config_dump('audit.denied_attempts_id_seq', '');
 SELECT pg_extension_config_dump(
     pg_get_serial_sequence('audit.guard_events', 'id')::regclass, '');
 
@@ -80,11 +88,13 @@ GRANT EXECUTE ON FUNCTION
     audit.log_changes(), audit.prevent_modification(), audit.prevent_audit_modification(),
     audit.set_context(text, uuid, inet, text, boolean, jsonb),
     audit.set_context(anyelement, uuid, inet, text, boolean, jsonb),
-    audit.current_context(), audit.version(), audit.health()
+    audit.current_context(), audit.version(), audit.health(),
+    audit.enforce_retention(), audit.guard_status()
     TO PUBLIC;
 
 GRANT SELECT ON audit.audit_log, audit.changes, audit.guard_events, audit.tracked_tables TO audit_reader;
 GRANT SELECT ON audit.audit_log_compat TO audit_reader;
+GRANT SELECT ON audit.denied_attempts TO audit_reader;
 GRANT EXECUTE ON FUNCTION
     audit.record_history(regclass, text, integer), audit.record_history(regclass, anyelement, integer),
     audit.transaction_changes(bigint),
@@ -142,6 +152,36 @@ GRANT EXECUTE ON FUNCTION
     audit._key_columns(regclass), audit._own_triggers(regclass), audit._tracked_as(regclass),
     audit._tracking_state(oid), audit._option_names(oid),
     audit._trigger_arguments(regclass, text[], text[], text, text, boolean, boolean)
+    TO audit_admin;
+
+-- Who keeps what, and how far retention has come: without rows of users, and for all who decide about it.
+GRANT SELECT ON audit.guard_policies, audit.holds, audit.hold_releases TO audit_reader;
+GRANT SELECT ON audit.holds, audit.hold_releases TO audit_officer;
+GRANT SELECT ON audit.protected_tables, audit.active_holds, audit.retention_progress
+    TO audit_reader, audit_admin, audit_officer;
+GRANT EXECUTE ON FUNCTION
+    audit._protected(), audit._oldest(regclass), audit._stream_gap(regclass), audit._table_gap(regclass),
+    audit._stream_policies(), audit._stream_retention(regclass), audit._stream_of(regclass),
+    audit._length_in_days(interval, integer, integer), audit._is_retention(interval),
+    audit._time_type(oid), audit._trigger_values(oid), audit._policy(oid),
+    audit._retention_triggers(regclass), audit._protected_as(regclass), audit._changes_rows(regclass),
+    audit._fires_always(oid, oid, integer, integer), audit._parts(regclass), audit._blocks(regclass),
+    audit._retention_lock()
+    TO audit_reader, audit_admin, audit_officer;
+GRANT EXECUTE ON FUNCTION audit.retention_plan() TO audit_reader, audit_admin;
+GRANT EXECUTE ON FUNCTION
+    audit.place_hold(regclass, text, text[], text, text, timestamptz, timestamptz),
+    audit.release_hold(bigint, text)
+    TO audit_officer;
+GRANT EXECUTE ON FUNCTION
+    audit.protect(regclass, interval, name), audit.extend_retention(regclass, interval),
+    audit.apply_retention(integer), audit.confirm_clock(text),
+    audit._check_protectable(regclass), audit._check_retention(regclass, interval, text),
+    audit._compare_retention(interval, interval), audit._choose_timestamp(regclass, name),
+    audit._protect_row_command(regclass, name, interval, name), audit._protect_statement_commands(regclass),
+    audit._protect_always_commands(regclass), audit._notice_protection(regclass),
+    audit._refuse_shorter(regclass, interval, interval), audit._record_protection(regclass),
+    audit._extend_protection(regclass, interval), audit._extend_stream(regclass, interval)
     TO audit_admin;
 
 -- For superusers. Granted, so that an admin is told so in words, and not only that the call is refused.

@@ -25,10 +25,10 @@ BEGIN
                      'audit_writer), supabase_auth_admin may write (audit_writer)';
     END IF;
     IF NOT audit._is_preloaded() THEN
-        RAISE NOTICE 'audit_guard % works without preloading; lockdown, the sealer and the recording of '
-                     'refused attempts are off', audit.version()
-            USING HINT = 'They arrive with later versions and need shared_preload_libraries = '
-                         '''audit_guard'' and a restart. See: SELECT * FROM audit.health();';
+        RAISE NOTICE 'audit_guard % works without preloading; lockdown and the recording of refused attempts '
+                     'are off', audit.version()
+            USING HINT = 'shared_preload_libraries = ''audit_guard'', then restart. See: '
+                         'SELECT * FROM audit.health();';
     END IF;
 END
 $notices$;

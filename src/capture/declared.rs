@@ -36,6 +36,11 @@ pub(super) fn current() -> Declared {
     STACK.with_borrow(|stack| stack.last().map(|(_, declared)| declared.clone()).unwrap_or_default())
 }
 
+/// Whether `begin_restore` was called in this transaction.
+pub(crate) fn is_restoring() -> bool {
+    STACK.with_borrow(|stack| stack.last().is_some_and(|(_, declared)| declared.restore))
+}
+
 /// Declares from now on, until the current savepoint is rolled back or the transaction ends.
 pub(super) fn declare(declared: Declared) {
     let depth = session::depth();

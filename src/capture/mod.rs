@@ -15,8 +15,11 @@ mod truncate;
 
 use crate::pg::events::TransactionListener;
 
+pub(crate) use declared::is_restoring;
+
 /// What capture wants to hear about transactions.
 pub(crate) const LISTENER: TransactionListener = TransactionListener {
+    ends: || {},
     ended: || {
         declared::end_transaction();
         trigger::end_transaction();

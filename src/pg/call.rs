@@ -5,6 +5,9 @@ use super::{errors, names};
 use pgrx::prelude::*;
 use std::ffi::CStr;
 
+/// What to do when the library and the installed version do not fit together.
+pub(crate) const UPDATE_HINT: &str = "ALTER EXTENSION audit_guard UPDATE;";
+
 /// Calls `audit.<name>`, which takes N texts and returns a text, none of them null. Text is in the database's
 /// encoding.
 ///
@@ -29,7 +32,7 @@ pub(crate) fn text_function<const N: usize>(name: &CStr, arguments: [&[u8]; N]) 
             errors::raise(
                 PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
                 &format!("function audit.{} is missing", name.to_string_lossy()),
-                Some("ALTER EXTENSION audit_guard UPDATE;"),
+                Some(UPDATE_HINT),
             );
         }
         let mut call = pg_sys::FmgrInfo::default();
@@ -38,6 +41,7 @@ pub(crate) fn text_function<const N: usize>(name: &CStr, arguments: [&[u8]; N]) 
         let result = match values.as_mut_slice() {
             [] => pg_sys::FunctionCall0Coll(&mut call, no_collation),
             [one] => pg_sys::FunctionCall1Coll(&mut call, no_collation, *one),
+            [one, two] => pg_sys::FunctionCall2Coll(&mut call, no_collation, *one, *two),
             [one, two, three] => pg_sys::FunctionCall3Coll(&mut call, no_collation, *one, *two, *three),
             _ => errors::raise(
                 PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,

@@ -1,6 +1,7 @@
 //! What a DDL statement that has just run did, read from its parse tree.
 #![expect(non_upper_case_globals, reason = "the names are the server's")]
 
+use super::classify::Command;
 use super::names;
 use pgrx::datum::Internal;
 use pgrx::pg_sys::{AlterTableType::*, NodeTag::*, ObjectType::*};
@@ -48,6 +49,8 @@ pub(crate) struct Statement {
     pub(crate) new_name: Vec<u8>,
 }
 
+impl super::trigger::Call for Statement {}
+
 /// Reads what the server tells an event trigger; None when the function was called in another way.
 ///
 /// # Safety
@@ -67,6 +70,45 @@ pub(crate) unsafe fn statement(call: pg_sys::FunctionCallInfo) -> Option<Stateme
         Some(read(tree))
     }
 }
+
+/// When an event trigger fires, as far as the guard is concerned.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    CommandStart,
+    Dropped,
+    TableRewrite,
+}
+
+/// What an event trigger of the guard is told.
+pub(crate) struct Occurrence {
+    pub(crate) moment: Moment,
+    pub(crate) command: Command,
+}
+
+/// Reads what the server tells an event trigger of the guard; None when the function was called in another way.
+///
+/// # Safety
+/// `call` is what the server passed to a function.
+pub(crate) unsafe fn occurrence(call: pg_sys::FunctionCallInfo) -> Option<Occurrence> {
+    // SAFETY: the caller's promise; the context's node tag tells what it is, its name of the event is a
+    // NUL-terminated constant, and its parse tree is valid.
+    unsafe {
+        let context = (*call).context;
+        if context.is_null() || (*context).type_ != pg_sys::NodeTag::T_EventTriggerData {
+            return None;
+        }
+        let data = &*context.cast::<pg_sys::EventTriggerData>();
+        let moment = match names::bytes(data.event).as_slice() {
+            b"ddl_command_start" => Moment::CommandStart,
+            b"sql_drop" => Moment::Dropped,
+            b"table_rewrite" => Moment::TableRewrite,
+            _ => return None,
+        };
+        (!data.parsetree.is_null()).then(|| Occurrence { moment, command: Command::new(data.parsetree) })
+    }
+}
+
+impl super::trigger::Call for Occurrence {}
 
 /// # Safety
 /// `tree` is a valid parse tree.

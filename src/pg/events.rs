@@ -3,7 +3,8 @@
 //! Callbacks may arrive in the middle of any catalogue access of ours, so they only flip flags; the code
 //! that owns a cache looks at the flags when it next needs the cache.
 
-use super::{pinned, writer};
+use super::classify::Command;
+use super::{drop, hooks, pinned, protection, surgery, writer};
 use pgrx::prelude::*;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -30,7 +31,7 @@ struct Watch {
 thread_local! {
     static WATCHES: RefCell<Vec<Watch>> = const { RefCell::new(Vec::new()) };
     static ROLES_CHANGED: Cell<bool> = const { Cell::new(true) };
-    static LISTENER: Cell<Option<TransactionListener>> = const { Cell::new(None) };
+    static LISTENERS: Cell<&'static [TransactionListener]> = const { Cell::new(&[]) };
     static NEXT_UTILITY_HOOK: Cell<pg_sys::ProcessUtility_hook_type> = const { Cell::new(None) };
 }
 
@@ -53,14 +54,16 @@ pub(crate) fn roles_changed() -> bool {
 /// that ended: 2 for the first savepoint.
 #[derive(Clone, Copy)]
 pub(crate) struct TransactionListener {
+    /// The transaction is about to be committed or prepared; statements can still be run.
+    pub(crate) ends: fn(),
     pub(crate) ended: fn(),
     pub(crate) savepoint_aborted: fn(depth: i32),
     pub(crate) savepoint_released: fn(depth: i32),
 }
 
 /// Registers the callbacks; called once, when the library is loaded.
-pub(crate) fn listen(listener: TransactionListener) {
-    LISTENER.set(Some(listener));
+pub(crate) fn listen(listeners: &'static [TransactionListener]) {
+    LISTENERS.set(listeners);
     let none = pg_sys::Datum::from(0);
     // SAFETY: registration happens once per process, with functions that live as long as the process; the
     // previous hook is kept and called.
@@ -70,6 +73,8 @@ pub(crate) fn listen(listener: TransactionListener) {
         {
             pg_sys::CacheRegisterSyscacheCallback(cache as i32, Some(catalogue_changed), none);
         }
+        let functions = pg_sys::SysCacheIdentifier::PROCOID as i32;
+        pg_sys::CacheRegisterSyscacheCallback(functions, Some(function_changed), none);
         let roles = pg_sys::SysCacheIdentifier::AUTHOID as i32;
         pg_sys::CacheRegisterSyscacheCallback(roles, Some(role_changed), none);
         pg_sys::RegisterXactCallback(Some(transaction_event), std::ptr::null_mut());
@@ -81,6 +86,7 @@ pub(crate) fn listen(listener: TransactionListener) {
 
 #[pg_guard]
 unsafe extern "C-unwind" fn relation_changed(_argument: pg_sys::Datum, relation: pg_sys::Oid) {
+    protection::changed(relation);
     WATCHES.with_borrow(|watches| {
         for watch in watches {
             if relation == pg_sys::InvalidOid || watch.relations.contains(&relation) {
@@ -93,7 +99,13 @@ unsafe extern "C-unwind" fn relation_changed(_argument: pg_sys::Datum, relation:
 /// A renamed schema or a new cast sends no message about the relations that it touches.
 #[pg_guard]
 unsafe extern "C-unwind" fn catalogue_changed(_argument: pg_sys::Datum, _cache: i32, _hash: u32) {
+    protection::changed(pg_sys::InvalidOid);
     WATCHES.with_borrow(|watches| watches.iter().for_each(|watch| watch.stale.set()));
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn function_changed(_argument: pg_sys::Datum, _cache: i32, _hash: u32) {
+    surgery::functions_changed();
 }
 
 #[pg_guard]
@@ -108,7 +120,10 @@ unsafe extern "C-unwind" fn transaction_event(
 ) {
     use pg_sys::XactEvent::*;
     match event {
-        XACT_EVENT_PRE_COMMIT | XACT_EVENT_PRE_PREPARE => writer::close(),
+        XACT_EVENT_PRE_COMMIT | XACT_EVENT_PRE_PREPARE => {
+            tell(|listener| (listener.ends)());
+            writer::close();
+        }
         XACT_EVENT_COMMIT | XACT_EVENT_PREPARE => tell(|listener| (listener.ended)()),
         XACT_EVENT_ABORT => {
             pinned::restore();
@@ -141,10 +156,8 @@ unsafe extern "C-unwind" fn subtransaction_event(
     }
 }
 
-fn tell(message: impl FnOnce(TransactionListener)) {
-    if let Some(listener) = LISTENER.get() {
-        message(listener);
-    }
+fn tell(message: impl Fn(TransactionListener)) {
+    LISTENERS.get().iter().copied().for_each(message);
 }
 
 /// An open writer makes the server refuse DDL on the log ("being used by active queries in this session"),
@@ -164,7 +177,12 @@ unsafe extern "C-unwind" fn before_utility(
     use pg_sys::NodeTag::*;
     // SAFETY: the server passes a valid statement node; the arguments are handed on unchanged.
     unsafe {
-        let tag = (*(*statement).utilityStmt).type_;
+        let tree = (*statement).utilityStmt;
+        let tag = (*tree).type_;
+        hooks::before_command(tree);
+        let uninstalls = hooks::are_installed() && Command::new(tree).uninstalls();
+        // What could be lost with the extension was judged above.
+        let _permission = uninstalls.then(drop::Permission::give);
         if !matches!(
             tag,
             T_TransactionStmt

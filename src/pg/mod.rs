@@ -4,14 +4,18 @@
 //! into an unwinding panic; so nothing here is left half changed across such a call.
 #![allow(unsafe_code)]
 
+pub(crate) mod acting;
 pub(crate) mod buffer;
 pub(crate) mod call;
+pub(crate) mod classify;
 pub(crate) mod composite;
 pub(crate) mod ddl;
+pub(crate) mod drop;
 pub(crate) mod encoder;
 pub(crate) mod encoding;
 pub(crate) mod errors;
 pub(crate) mod events;
+pub(crate) mod hooks;
 pub(crate) mod ids;
 mod index;
 pub(crate) mod jsonb;
@@ -19,12 +23,19 @@ pub(crate) mod leaf;
 mod maintenance;
 pub(crate) mod memory;
 pub(crate) mod names;
+pub(crate) mod permit;
 pub(crate) mod pinned;
+pub(crate) mod protection;
 pub(crate) mod relation;
+pub(crate) mod row_filter;
 pub(crate) mod scalars;
 pub(crate) mod scan;
 pub(crate) mod session;
+mod shared_catalogue;
+pub(crate) mod surgery;
+mod tree;
 pub(crate) mod trigger;
 pub(crate) mod trigger_row;
 pub(crate) mod tuple;
+pub(crate) mod types;
 pub(crate) mod writer;

@@ -96,6 +96,33 @@ pub(crate) fn restore() {
     }
 }
 
+/// Runs `action` with the search path of our own functions.
+pub(crate) fn with_search_path<T>(action: impl FnOnce() -> T) -> T {
+    // SAFETY: the level is opened and ended in pairs; an ERROR ends it with its transaction.
+    let level = unsafe { pg_sys::NewGUCNestLevel() };
+    set_until_level_ends(c"search_path", c"pg_catalog, pg_temp");
+    let result = action();
+    // SAFETY: as above.
+    unsafe { pg_sys::AtEOXact_GUC(false, level) };
+    result
+}
+
+fn set_until_level_ends(name: &CStr, value: &CStr) {
+    // SAFETY: constant names and values that every session may set.
+    unsafe {
+        pg_sys::set_config_option(
+            name.as_ptr(),
+            value.as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_SAVE,
+            true,
+            0,
+            false,
+        );
+    }
+}
+
 /// Settings that only SET can change, with the value under which images are made.
 const RARE: [(&CStr, &CStr); 3] =
     [(c"lc_monetary", c"C"), (c"search_path", c"pg_catalog"), (c"quote_all_identifiers", c"off")];
@@ -111,16 +138,7 @@ fn pin_rare() -> Option<i32> {
                 continue;
             }
             level = level.or_else(|| Some(pg_sys::NewGUCNestLevel()));
-            pg_sys::set_config_option(
-                name.as_ptr(),
-                wanted.as_ptr(),
-                pg_sys::GucContext::PGC_USERSET,
-                pg_sys::GucSource::PGC_S_SESSION,
-                pg_sys::GucAction::GUC_ACTION_SAVE,
-                true,
-                0,
-                false,
-            );
+            set_until_level_ends(name, wanted);
         }
     }
     level

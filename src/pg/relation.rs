@@ -113,6 +113,23 @@ pub(crate) fn partitions(table: pg_sys::Oid) -> Vec<pg_sys::Oid> {
     }
 }
 
+/// Whether a table has never held a row since it was made or emptied; false for what has no rows of its own.
+pub(super) fn is_empty(table: pg_sys::Oid) -> bool {
+    // SAFETY: the relation stays open while its length is read.
+    unsafe {
+        let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+        let relation = pg_sys::try_relation_open(table, lock);
+        if relation.is_null() {
+            return false;
+        }
+        let is_plain = (*(*relation).rd_rel).relkind as u8 == b'r';
+        let fork = pg_sys::ForkNumber::MAIN_FORKNUM;
+        let empty = is_plain && pg_sys::RelationGetNumberOfBlocksInFork(relation, fork) == 0;
+        pg_sys::relation_close(relation, lock);
+        empty
+    }
+}
+
 /// Name and columns of a table; None when it no longer exists.
 pub(crate) fn describe(table: pg_sys::Oid) -> Option<(TableName, Vec<Column>)> {
     // SAFETY: the relation stays open while it is read.

@@ -11,6 +11,12 @@ use pgrx::prelude::*;
 unsafe extern "C-unwind" {
     fn HeapTupleHeaderGetCmin(row: pg_sys::HeapTupleHeader) -> pg_sys::CommandId;
     fn HeapTupleHeaderGetCmax(row: pg_sys::HeapTupleHeader) -> pg_sys::CommandId;
+    fn SPI_getbinval(
+        row: pg_sys::HeapTuple,
+        description: pg_sys::TupleDesc,
+        number: core::ffi::c_int,
+        is_null: *mut bool,
+    ) -> pg_sys::Datum;
 }
 
 /// What fired.
@@ -144,6 +150,30 @@ impl TriggerCall {
         }
     }
 
+    /// One column of the row that is inserted or deleted; None when it is null.
+    #[inline]
+    pub(crate) fn column(&self, attnum: i16) -> Option<pg_sys::Datum> {
+        let mut is_null = true;
+        // SAFETY: a row trigger has a row of its relation, which has a column of this number.
+        let value = unsafe {
+            let row = (*self.data).tg_trigtuple;
+            SPI_getbinval(row, (*self.relation()).rd_att, attnum.into(), &mut is_null)
+        };
+        (!is_null).then_some(value)
+    }
+
+    /// The row that is inserted or deleted as a value of the table's row type, in the memory of the call.
+    pub(super) fn row_value(&self) -> pg_sys::Datum {
+        // SAFETY: as in `column`.
+        unsafe { pg_sys::heap_copy_tuple_as_datum((*self.data).tg_trigtuple, (*self.relation()).rd_att) }
+    }
+
+    /// The row type of the table that fired.
+    pub(super) fn row_type(&self) -> pg_sys::Oid {
+        // SAFETY: as in `relation_oid`.
+        unsafe { (*(*self.relation()).rd_rel).reltype }
+    }
+
     /// Takes apart the row that was inserted or deleted, or that an UPDATE replaced.
     pub(crate) fn read_row(&self, values: &mut Values) {
         // SAFETY: a row trigger has a row of its relation.
@@ -154,6 +184,22 @@ impl TriggerCall {
     pub(crate) fn read_new_row(&self, values: &mut Values) {
         // SAFETY: a row trigger on UPDATE has both rows.
         unsafe { values.read((*self.data).tg_newtuple, self.relation()) }
+    }
+}
+
+/// What the server gets back from a trigger function that let things be.
+pub(crate) trait Call {
+    fn result(&self) -> pg_sys::Datum {
+        pg_sys::Datum::null()
+    }
+}
+
+impl Call for TriggerCall {
+    /// Before a row is inserted or deleted, null would mean: leave it out.
+    #[inline]
+    fn result(&self) -> pg_sys::Datum {
+        // SAFETY: as in `event`; the row is the server's own.
+        unsafe { (*self.data).tg_trigtuple.into() }
     }
 }
 
@@ -184,10 +230,12 @@ macro_rules! trigger_function {
         ) -> pgrx::pg_sys::Datum {
             // SAFETY: the server's own argument.
             match unsafe { $read(call) } {
-                Some(trigger) => $body(&trigger),
+                Some(trigger) => {
+                    $body(&trigger);
+                    $crate::pg::trigger::Call::result(&trigger)
+                }
                 None => $crate::pg::trigger::refuse_direct_call(),
             }
-            pgrx::pg_sys::Datum::null()
         }
     };
 }

@@ -173,6 +173,7 @@ SELECT c.oid::regclass AS opened FROM pg_class c, aclexplode(c.relacl) a
     WHERE c.relnamespace::regnamespace::text IN ('audit', 'audit_api') AND a.grantee = 'regress_app'::regrole;
 SELECT count(*) AS default_privileges FROM pg_default_acl WHERE defaclnamespace <> 0;
 -- an original that is offered cannot be dropped alone
+ALTER EVENT TRIGGER audit_guard_shield DISABLE;
 ALTER EXTENSION audit_guard DROP FUNCTION audit.version();
 DO $$ BEGIN DROP FUNCTION audit.version();
 EXCEPTION WHEN dependent_objects_still_exist THEN RAISE WARNING '%', SQLSTATE; END $$;

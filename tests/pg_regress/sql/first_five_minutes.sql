@@ -52,6 +52,7 @@ DROP EXTENSION audit_guard;
 \set VERBOSITY default
 SELECT audit.disable_tracking('packages');
 SELECT audit.disable_tracking('orders');
+ALTER EVENT TRIGGER audit_guard_shield DISABLE;
 DROP EXTENSION audit_guard;
 SELECT count(*) FROM pg_class WHERE relname LIKE 'audit\_log%';
 UPDATE packages SET status = 'received';
@@ -69,6 +70,7 @@ SELECT operation, record_id, tenant_id, actor_role FROM audit.audit_log;
 SELECT count(*) FROM pg_inherits WHERE inhparent = 'audit.audit_log'::regclass;
 -- and once more within one session
 DROP TRIGGER by_hand ON packages;
+ALTER EVENT TRIGGER audit_guard_shield DISABLE;
 DROP EXTENSION audit_guard;
 CREATE EXTENSION audit_guard;
 SELECT audit.enable_tracking('packages');

@@ -105,6 +105,7 @@ SET LOCAL ROLE regress_owner;
 SELECT old.entry('2023-12-31 23:59:59+00', 'INSERT', 'members', '{"id": 8}');
 SELECT rows_imported FROM audit.import_history('old.record_version', 'supa_audit');
 RESET ROLE;
+SELECT audit.begin_restore('a row of long ago');
 INSERT INTO audit.audit_log (logged_at, transaction_id, operation, table_schema, table_name, actor_role,
     login_role, record_id, new_record)
     VALUES ('1969-01-01', 1, 'INSERT', 'old', 'members', 'r', 'r', '8', '{}');

@@ -58,6 +58,7 @@ SELECT kind, object, detail - 'commands' AS detail FROM audit.guard_events WHERE
 INSERT INTO a VALUES (2, 'LEAK');
 SELECT new_record FROM t.news('a');
 -- the tables of the log themselves
+ALTER EVENT TRIGGER audit_guard_shield DISABLE;
 ALTER EVENT TRIGGER audit_guard_ddl DISABLE;
 ALTER TABLE audit.guard_events DISABLE TRIGGER ALL;
 ALTER TABLE audit.guard_events ENABLE TRIGGER ALL;
@@ -67,6 +68,7 @@ SELECT * FROM audit.repair_tracking();
 :health
 ALTER TABLE audit.guard_events DISABLE TRIGGER ALL;
 ALTER TABLE audit.guard_events ENABLE TRIGGER ALL;
+ALTER EVENT TRIGGER audit_guard_shield ENABLE ALWAYS;
 :health
 -- refusals
 CREATE TABLE untracked (id integer);

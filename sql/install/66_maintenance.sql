@@ -1,0 +1,3 @@
+-- Purpose: (being written)
+-- Who may call: nobody yet.
+-- Relies on: nothing.
