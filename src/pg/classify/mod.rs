@@ -107,7 +107,6 @@ impl Command {
                 T_GrantStmt => rights::granted(&*tree.cast(), self),
                 T_DropOwnedStmt => rights::owned((*tree.cast::<pg_sys::DropOwnedStmt>()).roles, self),
                 T_ReassignOwnedStmt => rights::owned((*tree.cast::<pg_sys::ReassignOwnedStmt>()).roles, self),
-                T_AlterExtensionStmt => server::extension_altered(&*tree.cast(), self),
                 T_AlterExtensionContentsStmt => server::extension_contents(&*tree.cast(), self),
                 _ => None,
             };

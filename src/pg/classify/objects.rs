@@ -17,6 +17,14 @@ pub(super) unsafe fn dropped(statement: &pg_sys::DropStmt, command: &Command) ->
             OBJECT_TABLE | OBJECT_VIEW | OBJECT_MATVIEW | OBJECT_SEQUENCE => {
                 command.on(tree::relation_of_names(node.cast()))
             }
+            // The log is useless without its indexes; those that index_log() built may go.
+            OBJECT_INDEX => {
+                let index = tree::relation_of_names(node.cast())?;
+                let name = names::relation_name(index);
+                let is_optional =
+                    [b"_actor_idx".as_slice(), b"_tenant_idx"].iter().any(|end| name.ends_with(end));
+                if is_optional { None } else { command.on_own(Some(index)) }
+            }
             OBJECT_TRIGGER => {
                 let (table, name) = tree::relation_and_name(node.cast())?;
                 guard_trigger(table, name, command)

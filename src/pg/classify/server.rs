@@ -43,6 +43,7 @@ pub(super) unsafe fn judge(node: *mut pg_sys::Node, command: &Command, scope: Sc
                 (SURGERY.contains(&name) && protection::is_installed())
                     .then(|| refuse(format!("extension {}", name.to_string_lossy()), command))
             }
+            T_AlterExtensionStmt => extension_altered(&*node.cast(), command),
             T_LoadStmt if scope.strict => Some(strict("loading libraries", command)),
             T_CopyStmt => copied(&*node.cast(), command, scope),
             T_VacuumStmt => vacuumed(&*node.cast(), command),
@@ -185,12 +186,10 @@ unsafe fn has_option(options: *mut pg_sys::List, wanted: &CStr) -> bool {
     }
 }
 
-/// ALTER EXTENSION ... UPDATE: to the version that the loaded library was built for, which is there already. A
-/// script for anything else is not ours.
-pub(super) unsafe fn extension_altered(
-    statement: &pg_sys::AlterExtensionStmt,
-    command: &Command,
-) -> Option<Refusal> {
+/// ALTER EXTENSION ... UPDATE to what is there already changes nothing. The scripts of an update are files that
+/// anybody with superuser rights can write, and they run with the guard stepping aside: an update needs a restart
+/// with lockdown off.
+unsafe fn extension_altered(statement: &pg_sys::AlterExtensionStmt, command: &Command) -> Option<Refusal> {
     // SAFETY: as for `judge`.
     unsafe {
         if tree::text(statement.extname) != Some(c"audit_guard") || !protection::is_installed() {
