@@ -80,14 +80,16 @@ COMMENT ON FUNCTION audit._record_event(text, text, text, jsonb) IS
     'internal: writes one row of guard_events with the caller''s identity and returns its id';
 
 -- A row that this database recorded itself carries the number of the transaction that wrote it, as the server
--- knows it; one that was loaded carries another.
+-- knows it; one that was loaded carries another. What a restore itself leaves behind does not count.
 CREATE FUNCTION audit._has_own_events() RETURNS text
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $body$
     SELECT CASE
         WHEN EXISTS (SELECT FROM audit.guard_events e
-                     WHERE e.xmin::text::bigint = e.transaction_id & 4294967295)
+                     WHERE e.xmin::text::bigint = e.transaction_id & 4294967295
+                       AND e.kind NOT IN ('restore_begun', 'tracking_suspended', 'tracking_resumed',
+                                          'tracking_repaired'))
           OR EXISTS (SELECT FROM audit.audit_log l
                      WHERE l.logged_at > clock_timestamp() - interval '31 days'
                        AND l.xmin::text::bigint = l.transaction_id & 4294967295)

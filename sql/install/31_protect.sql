@@ -108,7 +108,10 @@ SET search_path = pg_catalog, pg_temp
 SET intervalstyle = 'postgres'
 AS $body$
 BEGIN
-    RAISE EXCEPTION '% keeps rows for %: % is not surely longer', target, present, retention
+    RAISE EXCEPTION '%', CASE
+            WHEN audit._compare_retention(retention, present) = 'equal'
+            THEN format('rows of %s stay for %s already', target, present)
+            ELSE format('rows of %s stay for %s: %s is shorter, or may be', target, present, retention) END
         USING ERRCODE = 'invalid_parameter_value',
               HINT = format('A retention only becomes longer: SELECT audit.extend_retention(%L, %L);',
                             target::text, present + interval '1 year');
@@ -122,6 +125,7 @@ CREATE FUNCTION audit.protect(
 RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET intervalstyle = 'postgres'
 AS $body$
 DECLARE
     policy record;
@@ -185,6 +189,7 @@ COMMENT ON FUNCTION audit.protect(regclass, interval, name) IS
 CREATE FUNCTION audit.extend_retention(target regclass, retention interval) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET intervalstyle = 'postgres'
 AS $body$
 DECLARE
     protected_as regclass;

@@ -306,6 +306,7 @@ CREATE FUNCTION audit.place_hold(
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
 AS $body$
 DECLARE
     who constant audit.request_context := audit.current_context();

@@ -41,16 +41,18 @@ DECLARE
     own record;
     facts jsonb;
 BEGIN
-    -- Nobody places a hold or adds a row between here and the end of the leaf.
-    LOCK TABLE audit.holds IN ROW SHARE MODE;
-    PERFORM audit._run_with_retries(
-        ARRAY[format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', candidate)],
-        'SELECT * FROM audit.apply_retention();');
-    SELECT l.*, s.timestamp_column INTO own
-    FROM audit._expired_leaves(parent) l
-    JOIN audit._stream_policies() s ON s.stream = parent
-    WHERE l.leaf = candidate AND NOT l.is_held;
-    IF NOT FOUND OR audit._is_archived_first() OR audit._clock_problem() IS NOT NULL THEN
+    IF parent IS NOT NULL AND parent <> candidate AND audit._stream_retention(parent) IS NOT NULL THEN
+        -- Nobody places a hold or adds a row between here and the end of the leaf.
+        LOCK TABLE audit.holds IN ROW SHARE MODE;
+        PERFORM audit._run_with_retries(
+            ARRAY[format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', candidate)],
+            'SELECT * FROM audit.apply_retention();');
+        SELECT l.*, s.timestamp_column INTO own
+        FROM audit._expired_leaves(parent) l
+        JOIN audit._stream_policies() s ON s.stream = parent
+        WHERE l.leaf = candidate AND NOT l.is_held;
+    END IF;
+    IF own IS NULL OR audit._is_archived_first() OR audit._clock_problem() IS NOT NULL THEN
         RAISE EXCEPTION '% is no leaf that may go now', candidate
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'SELECT * FROM audit.retention_plan();';
     END IF;
@@ -158,7 +160,12 @@ AS $body$
           JOIN pg_attribute other ON other.attrelid = k.conrelid AND other.attnum = c.other
           JOIN pg_operator o ON o.oid = c.op
           JOIN pg_namespace n ON n.oid = o.oprnamespace
+          JOIN pg_class here ON here.oid = k.confrelid
+          JOIN pg_class there ON there.oid = k.conrelid
           WHERE k.confrelid = part AND k.contype = 'f' AND k.confdeltype IN ('a', 'r')
+            -- What the owner may not read, only the key itself can judge.
+            AND has_table_privilege(here.relowner, there.oid, 'SELECT')
+            AND has_schema_privilege(here.relowner, there.relnamespace, 'USAGE')
           GROUP BY k.oid, k.conrelid) k
 $body$;
 COMMENT ON FUNCTION audit._unreferenced_condition(regclass) IS

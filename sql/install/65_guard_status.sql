@@ -269,13 +269,15 @@ AS $body$
     SELECT 1, 'grants', s.role, missing.roles IS NULL,
            CASE WHEN missing.roles IS NULL THEN format('%s may use the audit trail', s.role)
                 ELSE format('%s is no member of %s', s.role, missing.roles) END,
-           format('GRANT %s TO %s;', missing.roles, s.role)
+           'GRANT ' || missing.roles || ' TO ' || s.role || ';'
     FROM (VALUES ('service_role', '{audit_reader,audit_writer}'::text[]),
                  ('supabase_auth_admin', '{audit_writer}')) s(role, wanted)
     CROSS JOIN LATERAL (SELECT string_agg(w.role, ', ' ORDER BY w.role) FROM unnest(s.wanted) w(role)
                         WHERE NOT pg_has_role(s.role, w.role, 'USAGE')) missing(roles)
     WHERE to_regrole(s.role) IS NOT NULL AND to_regrole('anon') IS NOT NULL
-      AND to_regrole('authenticated') IS NOT NULL AND to_regprocedure('auth.uid()') IS NOT NULL
+      AND to_regrole('authenticated') IS NOT NULL
+      AND EXISTS (SELECT FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+                  WHERE n.nspname = 'auth' AND p.proname = 'uid' AND p.pronargs = 0)
 $body$;
 COMMENT ON FUNCTION audit._supabase_state() IS
     'internal: the lines of guard_status() about the roles of Supabase, where there are any';

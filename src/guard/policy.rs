@@ -52,22 +52,37 @@ pub(super) struct TablePolicy {
     stale: Stale,
 }
 
+#[derive(Default)]
+struct Policies {
+    by_trigger: HashMap<pg_sys::Oid, Rc<TablePolicy>>,
+    last: Option<(pg_sys::Oid, Rc<TablePolicy>)>,
+}
+
 thread_local! {
-    static POLICIES: RefCell<HashMap<pg_sys::Oid, Rc<TablePolicy>>> = RefCell::new(HashMap::new());
+    static POLICIES: RefCell<Policies> = RefCell::new(Policies::default());
 }
 
 /// The policy behind the trigger that is being called.
+#[inline]
 pub(super) fn of(call: &TriggerCall) -> Rc<TablePolicy> {
     let trigger = call.trigger_oid();
-    let known = POLICIES.with_borrow(|all| all.get(&trigger).filter(|known| !known.stale.get()).cloned());
-    known.unwrap_or_else(|| {
-        let policy = Rc::new(read(call));
-        POLICIES.with_borrow_mut(|all| {
-            all.retain(|_, known| !known.stale.get());
-            all.insert(trigger, policy.clone());
-        });
-        policy
-    })
+    let known = POLICIES.with_borrow(|all| match &all.last {
+        Some((last, policy)) if *last == trigger && !policy.stale.get() => Some(policy.clone()),
+        _ => None,
+    });
+    known.unwrap_or_else(|| find(call, trigger))
+}
+
+fn find(call: &TriggerCall, trigger: pg_sys::Oid) -> Rc<TablePolicy> {
+    let known =
+        POLICIES.with_borrow(|all| all.by_trigger.get(&trigger).filter(|known| !known.stale.get()).cloned());
+    let policy = known.unwrap_or_else(|| Rc::new(read(call)));
+    POLICIES.with_borrow_mut(|all| {
+        all.by_trigger.retain(|_, known| !known.stale.get());
+        all.by_trigger.insert(trigger, policy.clone());
+        all.last = Some((trigger, policy.clone()));
+    });
+    policy
 }
 
 fn read(call: &TriggerCall) -> TablePolicy {

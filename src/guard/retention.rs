@@ -2,6 +2,7 @@
 //! when it has stood its time.
 
 use super::denial::{self, Layer};
+use super::policy::TimeColumn;
 use super::{certificate, holds, policy};
 use crate::pg::trigger::TriggerCall;
 use crate::pg::writer::Operation;
@@ -37,30 +38,38 @@ fn enforce_retention(call: &TriggerCall) {
 const PLAN: &str = "Expired rows: SELECT * FROM audit.retention_plan();";
 const RESTORE: &str = "In one transaction: SELECT audit.begin_restore('reason'); then load.";
 
-/// A row's age is judged by a column of its own, so that column must be true when the row comes.
+/// A row's age is judged by a column of its own, so that column must be true when the row comes. Its time may be
+/// that of the transaction, which may have begun long ago.
 fn check_new(call: &TriggerCall) {
-    if capture::is_restoring() {
-        return;
-    }
     let policy = policy::of(call);
     let Some(column) = &policy.timestamp else { return };
-    let Some(stored) = column.read(call) else {
-        refuse(call, "INSERT", &format!("{} must not be null", column.name), Some(RESTORE))
+    let tolerance = settings::insert_time_tolerance();
+    let stored = column.read(call);
+    let fits = |stored: i64, now: i64| {
+        column.precision.earliest(stored) <= now.saturating_add(tolerance)
+            && column.precision.latest(stored) >= ids::transaction_start().saturating_sub(tolerance)
     };
-    let (now, tolerance) = (ids::clock(), settings::insert_time_tolerance());
-    if column.precision.earliest(stored) > now.saturating_add(tolerance) {
-        refuse(call, "INSERT", &format!("{} lies in the future", column.name), Some(RESTORE));
+    if stored.is_none_or(|stored| !fits(stored, ids::statement_start())) && !capture::is_restoring() {
+        refuse_new(call, column, stored, fits);
     }
-    let latest = column.precision.latest(stored);
-    if latest < now.saturating_sub(tolerance) {
-        const DAY: i64 = 86_400_000_000;
-        const HOUR: i64 = DAY / 24;
-        let age = now.saturating_sub(latest);
-        let age =
-            if age >= 2 * DAY { format!("{} days", age / DAY) } else { format!("{} hours", age / HOUR) };
-        let rule = format!("{} is {age} old", column.name);
-        refuse(call, "INSERT", &rule, Some(RESTORE));
-    }
+}
+
+fn refuse_new(call: &TriggerCall, column: &TimeColumn, stored: Option<i64>, fits: impl Fn(i64, i64) -> bool) {
+    const HOUR: i64 = 3_600_000_000;
+    let now = ids::clock();
+    let rule = match stored {
+        None => format!("{} must not be null", column.name),
+        // The statement has been running for a while.
+        Some(stored) if fits(stored, now) => return,
+        Some(stored) if column.precision.earliest(stored) > now => {
+            format!("{} lies in the future", column.name)
+        }
+        Some(stored) => match now.saturating_sub(column.precision.latest(stored)) / HOUR {
+            hours if hours >= 48 => format!("{} is {} days old", column.name, hours / 24),
+            hours => format!("{} is {hours} hours old", column.name),
+        },
+    };
+    refuse(call, "INSERT", &rule, Some(RESTORE));
 }
 
 fn check_expired(call: &TriggerCall) {

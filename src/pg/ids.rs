@@ -17,8 +17,10 @@ thread_local! {
 
 unsafe extern "C-unwind" {
     fn nextval_internal(sequence: pg_sys::Oid, check_permissions: bool) -> i64;
-    /// Cannot raise an ERROR, so it needs no guard.
+    /// These cannot raise an ERROR, so they need no guard.
     safe fn GetCurrentTimestamp() -> pg_sys::TimestampTz;
+    safe fn GetCurrentTransactionStartTimestamp() -> pg_sys::TimestampTz;
+    safe fn GetCurrentStatementStartTimestamp() -> pg_sys::TimestampTz;
 }
 
 /// The next id of an audit row. Ids rise within a backend; between backends they come in blocks.
@@ -41,6 +43,18 @@ pub(crate) fn clock() -> i64 {
     let time = GetCurrentTimestamp().max(LAST_TIME.get());
     LAST_TIME.set(time);
     time
+}
+
+/// When the transaction began: what `now()` gives, however long it lasts.
+#[inline]
+pub(crate) fn transaction_start() -> i64 {
+    GetCurrentTransactionStartTimestamp()
+}
+
+/// When the client sent its statement; costs no call of the system's clock.
+#[inline]
+pub(crate) fn statement_start() -> i64 {
+    GetCurrentStatementStartTimestamp()
 }
 
 struct SaltPool {

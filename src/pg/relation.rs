@@ -114,7 +114,7 @@ pub(crate) fn partitions(table: pg_sys::Oid) -> Vec<pg_sys::Oid> {
 }
 
 /// Whether a table has never held a row since it was made or emptied; false for what has no rows of its own.
-pub(super) fn is_empty(table: pg_sys::Oid) -> bool {
+pub(crate) fn is_empty(table: pg_sys::Oid) -> bool {
     // SAFETY: the relation stays open while its length is read.
     unsafe {
         let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
