@@ -87,7 +87,8 @@ COMMENT ON COLUMN audit.hold_releases.salt IS 'random, so that a commitment to t
 COMMENT ON COLUMN audit.hold_releases.redaction IS 'what remains provable of values that were erased';
 
 -- How far apply_retention has come in this database: no evidence, and nothing that a dump has to carry. The
--- row of relation '' belongs to no table: its last_run_at is when the clock was last found right.
+-- row of relation '' belongs to no table: its last_run_at is when the clock was last found right, and who
+-- applies retention locks it.
 CREATE TABLE audit.retention_state (
     relation text COLLATE "C" PRIMARY KEY,
     started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -100,6 +101,8 @@ CREATE TABLE audit.retention_state (
     blocks_done bigint NOT NULL DEFAULT 0,
     last_action text
 );
+-- There from the start: two sessions that would both make it would wait for each other.
+INSERT INTO audit.retention_state (relation, last_run_at) VALUES ('', '-infinity');
 COMMENT ON TABLE audit.retention_state IS
     'how far apply_retention has come; shown by audit.retention_progress';
 COMMENT ON COLUMN audit.retention_state.relation IS 'the table';

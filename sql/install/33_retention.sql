@@ -232,7 +232,7 @@ DECLARE
     allowed_gap constant interval := '31 days';
     tolerance constant interval := coalesce(current_setting('audit_guard.insert_time_tolerance', true), '1h');
     last_known constant timestamptz := coalesce(
-        (SELECT s.last_run_at FROM audit.retention_state s WHERE s.relation = ''),
+        (SELECT s.last_run_at FROM audit.retention_state s WHERE s.relation = '' AND isfinite(s.last_run_at)),
         (SELECT e.logged_at FROM audit.guard_events e ORDER BY e.id DESC LIMIT 1));
     confirmed constant jsonb := (SELECT e.detail -> 'newest' FROM audit.guard_events e
                                  WHERE e.kind = 'clock_confirmed' ORDER BY e.id DESC LIMIT 1);

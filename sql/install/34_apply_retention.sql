@@ -189,14 +189,31 @@ $body$;
 COMMENT ON FUNCTION audit._delete_query(regclass, name, text, text, integer) IS
     'internal: the DELETE of one batch of expired rows that are neither held nor referred to';
 
--- A session that is at a table can be seen by its lock; number 0 is the lock of apply_retention itself.
-CREATE FUNCTION audit._retention_lock() RETURNS integer
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+-- Not by an advisory lock: those are open to everybody.
+CREATE FUNCTION audit._is_alone() RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $body$
-    SELECT 1635083369
+BEGIN
+    IF NOT EXISTS (SELECT FROM audit.retention_state s WHERE s.relation = '') THEN
+        INSERT INTO audit.retention_state (relation, last_run_at) VALUES ('', '-infinity');
+    END IF;
+    PERFORM FROM audit.retention_state s WHERE s.relation = '' FOR UPDATE SKIP LOCKED;
+    RETURN FOUND;
+END
 $body$;
-COMMENT ON FUNCTION audit._retention_lock() IS 'internal: the first number of the advisory locks of retention';
+COMMENT ON FUNCTION audit._is_alone() IS
+    'internal: whether no other session applies retention, to the end of the transaction';
+
+-- For retention_progress only: it says which table a session is at.
+CREATE FUNCTION audit._show_at(target regclass) RETURNS void
+LANGUAGE sql VOLATILE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT pg_try_advisory_xact_lock('audit.retention_state'::regclass::oid::bigint::bit(32)::integer,
+                                     target::oid::bigint::bit(32)::integer)
+$body$;
+COMMENT ON FUNCTION audit._show_at(regclass) IS 'internal: makes visible which table retention is at';
 
 -- Without an index on its time a table is looked through block by block, so that no step lasts long; a large
 -- one once a day, because an expired row may wait that long.
@@ -332,7 +349,7 @@ BEGIN
     nothing.action := CASE
         WHEN audit._is_archived_first()
         THEN 'kept: audit_guard.archive_before_drop is on, and nothing of it was exported'
-        WHEN NOT pg_try_advisory_xact_lock(audit._retention_lock(), 0) THEN 'another session is at it'
+        WHEN NOT audit._is_alone() THEN 'another session is at it'
         ELSE 'nothing' END;
     PERFORM audit._check_apply(max_rows);
     IF nothing.action <> 'nothing' THEN
@@ -362,7 +379,7 @@ BEGIN
           AND audit._is_due(p.target, p.timestamp_column)
         ORDER BY s.last_run_at NULLS FIRST, p.target::text, p.trigger_id
     LOOP
-        PERFORM pg_advisory_xact_lock(audit._retention_lock(), own.target::oid::bigint::bit(32)::integer);
+        PERFORM audit._show_at(own.target);
         SELECT b.* INTO batch
         FROM audit._delete_batch(own.target, own.retention, own.timestamp_column, own.time_type, max_rows,
                                  block_budget) b;

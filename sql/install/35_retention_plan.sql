@@ -158,8 +158,13 @@ FROM audit.retention_state s
 LEFT JOIN (SELECT format('%I.%I', n.nspname, c.relname), c.oid, n.nspname = 'audit'
            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace) t(relation, target, is_ours)
     ON t.relation = s.relation
+-- Anybody may take such a lock; only our own functions write that table at the same time.
 LEFT JOIN pg_locks l ON l.locktype = 'advisory' AND l.objsubid = 2 AND l.objid = t.target
-                        AND l.classid = audit._retention_lock()::oid
+                        AND l.classid = 'audit.retention_state'::regclass
+                        AND EXISTS (SELECT FROM pg_locks o
+                                    WHERE o.pid = l.pid AND o.database = l.database
+                                      AND o.relation = 'audit.retention_state'::regclass
+                                      AND o.mode = 'RowExclusiveLock')
                         AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
 WHERE s.relation <> '';
 COMMENT ON VIEW audit.retention_progress IS 'how far retention has come with each table that it has been at';

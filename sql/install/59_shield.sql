@@ -78,6 +78,16 @@ $body$;
 COMMENT ON FUNCTION audit._protected_of_role(text) IS
     'internal: a protected table that this role owns; empty when there is none';
 
+CREATE FUNCTION audit._policies_of(table_oid text) RETURNS text
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT coalesce((SELECT string_agg(p.polname, ', ' ORDER BY p.polname) FROM pg_policy p
+                     WHERE p.polrelid = table_oid::oid AND p.polpermissive AND p.polcmd IN ('r', '*')), '')
+$body$;
+COMMENT ON FUNCTION audit._policies_of(text) IS
+    'internal: the policies by which a table can be read; empty when there is none';
+
 CREATE FUNCTION audit._installed_version() RETURNS text
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp

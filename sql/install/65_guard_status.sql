@@ -32,14 +32,14 @@ BEGIN
                EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgfoid = guard
                                                   AND t.tgenabled <> 'A') AS is_weak,
                EXISTS (SELECT FROM aclexplode(c.relacl) a
-                       WHERE a.grantee <> c.relowner AND a.privilege_type NOT IN ('SELECT', 'REFERENCES'))
+                       WHERE a.grantee <> c.relowner AND a.privilege_type NOT IN ('SELECT', 'REFERENCES', 'MAINTAIN'))
                    AS is_open
         FROM (SELECT stream AS relid UNION SELECT p.relid FROM pg_partition_tree(stream) p) r
         JOIN pg_class c ON c.oid = r.relid
         -- Rows 8 + 16: UPDATE, DELETE. Statements also 4 and 32: INSERT, TRUNCATE.
         WHERE NOT audit._fires_always(c.oid, guard, 24, 60) OR c.relowner <> 'audit_owner'::regrole
            OR EXISTS (SELECT FROM aclexplode(c.relacl) a
-                      WHERE a.grantee <> c.relowner AND a.privilege_type NOT IN ('SELECT', 'REFERENCES'))
+                      WHERE a.grantee <> c.relowner AND a.privilege_type NOT IN ('SELECT', 'REFERENCES', 'MAINTAIN'))
         ORDER BY c.oid <> stream, c.oid::regclass::text
         LIMIT 1
     LOOP
@@ -54,7 +54,7 @@ BEGIN
                                                                  ELSE a.grantee::regrole::text END, ', ')
                                  FROM pg_class c, aclexplode(c.relacl) a
                                  WHERE c.oid = part.relation AND a.grantee <> c.relowner
-                                   AND a.privilege_type NOT IN ('SELECT', 'REFERENCES')))
+                                   AND a.privilege_type NOT IN ('SELECT', 'REFERENCES', 'MAINTAIN')))
                     WHEN part.is_weak THEN 'SELECT audit.repair_tracking();'
                     ELSE format('CREATE TRIGGER immutable_statement BEFORE INSERT OR UPDATE OR DELETE OR '
                                 'TRUNCATE ON %1$s FOR EACH STATEMENT EXECUTE FUNCTION audit.prevent_modification(); '
@@ -65,17 +65,39 @@ $body$;
 COMMENT ON FUNCTION audit._stream_gap(regclass) IS
     'internal: why an append-only table of ours is not fully guarded; null when it is';
 
+-- A column that has another name now is known by its number.
+CREATE FUNCTION audit._renamed_back(trigger_id oid) RETURNS text
+LANGUAGE sql STABLE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT format('ALTER TABLE %s RENAME %I TO %I;', t.tgrelid::regclass, a.attname, w.wanted[1])
+    FROM pg_trigger t
+    CROSS JOIN LATERAL unnest(audit._trigger_values(t.oid)) v(argument)
+    CROSS JOIN LATERAL regexp_match(v.argument, '^timestamp=(.*)#([0-9]+)@([0-9]+)$') w(wanted)
+    JOIN pg_attribute a ON a.attrelid = t.tgrelid AND a.attnum::text = w.wanted[2] AND NOT a.attisdropped
+    WHERE t.oid = trigger_id AND w.wanted[3] = t.tgrelid::text AND a.attname <> w.wanted[1]
+$body$;
+COMMENT ON FUNCTION audit._renamed_back(oid) IS
+    'internal: the command that gives the column of a protected table its name again; null when it is gone';
+
+-- BEFORE triggers fire in the order of their names: one behind ours could change what ours has looked at.
 CREATE FUNCTION audit._table_gap(target regclass, OUT why text, OUT fix text)
 LANGUAGE plpgsql STABLE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
+SET intervalstyle = 'postgres'
 AS $body$
 DECLARE
     guard constant oid := 'audit.enforce_retention()'::regprocedure;
+    tree constant oid[] := ARRAY(SELECT target::oid UNION SELECT p.relid FROM pg_partition_tree(target) p);
     own record;
+    again text;
     part text;
     heirs text;
+    heir text;
+    later record;
+    rule record;
 BEGIN
-    SELECT p.retention, p.timestamp_column, t.tgtype & 2 = 2 AS is_before INTO own
+    SELECT p.retention, p.timestamp_column, r.trigger_id, r.trigger_name, t.tgtype & 2 = 2 AS is_before INTO own
     FROM audit._retention_triggers(target) r
     JOIN pg_trigger t ON t.oid = r.trigger_id
     CROSS JOIN LATERAL audit._policy(r.trigger_id) p
@@ -86,36 +108,43 @@ BEGIN
                     ELSE 'its triggers are gone' END;
         RETURN;
     END IF;
+    again := format('%L, %L);', own.retention, own.timestamp_column);
     -- Rows 4 + 8 + 16: INSERT, UPDATE, DELETE. Statements 16 + 32: UPDATE, TRUNCATE.
     SELECT string_agg(r.relid::regclass::text, ', ' ORDER BY r.relid::regclass::text) INTO part
-    FROM (SELECT target::oid AS relid UNION SELECT p.relid FROM pg_partition_tree(target) p) r
+    FROM unnest(tree) r(relid)
     WHERE NOT audit._fires_always(r.relid, guard, 28, 48);
-    SELECT string_agg(i.inhrelid::regclass::text, ', ' ORDER BY i.inhrelid::regclass::text) INTO heirs
+    SELECT string_agg(i.inhrelid::regclass::text, ', ' ORDER BY i.inhrelid::regclass::text),
+           min(i.inhrelid::regclass::text)
+    INTO heirs, heir
     FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
     WHERE i.inhparent = target AND NOT c.relispartition AND audit._protected_as(c.oid) IS NULL;
-    why := CASE
-        WHEN own.retention IS NULL THEN 'the arguments of its trigger cannot be read'
-        WHEN own.timestamp_column IS NULL THEN 'the column that says how old a row is cannot be found'
-        WHEN part IS NOT NULL THEN format('triggers are missing, or do not always fire: %s', part)
-        WHEN EXISTS (SELECT FROM pg_rewrite w
-                     WHERE w.ev_class IN (SELECT target UNION SELECT p.relid FROM pg_partition_tree(target) p))
-        THEN 'a rule may put another statement in the place of one'
-        WHEN own.is_before AND audit._changes_rows(target)
-        THEN 'another trigger may change a row after ours has looked at it'
-        WHEN heirs IS NOT NULL THEN format('tables that inherit from it are not protected: %s', heirs) END;
-    fix := CASE
-        WHEN why IS NULL OR own.retention IS NULL OR own.timestamp_column IS NULL THEN NULL
-        WHEN part IS NOT NULL
-        THEN format('SELECT audit.protect(%L, %L, %L);', target::text, own.retention, own.timestamp_column)
-        WHEN heirs IS NOT NULL
-        THEN format('SELECT audit.protect(%L, %L, %L);', split_part(heirs, ', ', 1), own.retention,
-                    own.timestamp_column)
-        ELSE coalesce(
-            (SELECT format('DROP RULE %I ON %s;', w.rulename, w.ev_class::regclass) FROM pg_rewrite w
-             WHERE w.ev_class IN (SELECT target UNION SELECT p.relid FROM pg_partition_tree(target) p) LIMIT 1),
-            (SELECT format('DROP TRIGGER %I ON %s;', t.tgname, t.tgrelid::regclass) FROM pg_trigger t
-             WHERE t.tgrelid IN (SELECT target UNION SELECT p.relid FROM pg_partition_tree(target) p)
-               AND t.tgtype & 3 = 3 AND t.tgtype & 12 <> 0 AND t.tgfoid <> guard LIMIT 1)) END;
+    SELECT w.rulename, w.ev_class::regclass AS relation INTO rule
+    FROM pg_rewrite w WHERE w.ev_class = ANY (tree) ORDER BY w.rulename LIMIT 1;
+    SELECT t.tgname, t.tgrelid::regclass AS relation INTO later
+    FROM pg_trigger t
+    WHERE own.is_before AND t.tgrelid = ANY (tree) AND t.tgparentid = 0 AND t.tgtype & 3 = 3
+      AND t.tgtype & 12 <> 0 AND t.tgfoid <> guard AND t.tgname > own.trigger_name
+    ORDER BY t.tgname LIMIT 1;
+
+    IF own.retention IS NULL THEN
+        why := 'the arguments of its trigger cannot be read';
+    ELSIF own.timestamp_column IS NULL THEN
+        why := 'the column that says how old a row is cannot be found';
+        fix := audit._renamed_back(own.trigger_id);
+    ELSIF part IS NOT NULL THEN
+        why := format('triggers are missing, or do not always fire: %s', part);
+        fix := format('SELECT audit.protect(%L, ', target::text) || again;
+    ELSIF rule.rulename IS NOT NULL THEN
+        why := 'a rule may put another statement in the place of one';
+        fix := format('DROP RULE %I ON %s;', rule.rulename, rule.relation);
+    ELSIF later.tgname IS NOT NULL THEN
+        why := 'another trigger may change a row after ours has looked at it';
+        fix := format('ALTER TRIGGER %I ON %s RENAME TO %I;', later.tgname, later.relation,
+                      audit._fit_name('app_' || later.tgname));
+    ELSIF heirs IS NOT NULL THEN
+        why := format('tables that inherit from it are not protected: %s', heirs);
+        fix := format('SELECT audit.protect(%L, ', heir) || again;
+    END IF;
 END
 $body$;
 COMMENT ON FUNCTION audit._table_gap(regclass) IS

@@ -165,8 +165,8 @@ GRANT EXECUTE ON FUNCTION
     audit._length_in_days(interval, integer, integer), audit._is_retention(interval),
     audit._time_type(oid), audit._trigger_values(oid), audit._policy(oid),
     audit._retention_triggers(regclass), audit._protected_as(regclass), audit._changes_rows(regclass),
-    audit._fires_always(oid, oid, integer, integer), audit._parts(regclass), audit._blocks(regclass),
-    audit._retention_lock()
+    audit._fires_always(oid, oid, integer, integer), audit._renamed_back(oid), audit._fit_name(text),
+    audit._parts(regclass), audit._blocks(regclass)
     TO audit_reader, audit_admin, audit_officer;
 GRANT EXECUTE ON FUNCTION audit.retention_plan() TO audit_reader, audit_admin;
 GRANT EXECUTE ON FUNCTION

@@ -5,7 +5,7 @@ use super::{append_only, retention};
 use crate::pg::classify::{self, Command, Scope};
 use crate::pg::hooks::{self, Judges, Write};
 use crate::pg::protection::{self, Class};
-use crate::pg::{acting, names, relation, session, surgery};
+use crate::pg::{acting, catalogue, names, relation, session, surgery};
 use crate::settings::{self, Lockdown};
 use pgrx::prelude::*;
 
@@ -38,7 +38,7 @@ fn write(table: pg_sys::Oid, write: Write) {
         (Class::Stream, Write::Delete) => append_only::refuse(Layer::Hook, "DELETE", &shown(table)),
         (Class::Protected, Write::Update) => retention::refuse_update(Layer::Hook, &shown(table)),
         (Class::Own, _) if acting::in_own_function() || (write == Write::Insert && is_loading()) => {}
-        (Class::Catalogue, _) if !protection::is_installed() => {}
+        (Class::Catalogue, _) if !protection::is_installed() || catalogue::may_write(table) => {}
         (Class::Own | Class::Catalogue, _) => {
             let command = match write {
                 Write::Insert => "INSERT",

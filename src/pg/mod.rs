@@ -7,6 +7,7 @@
 pub(crate) mod acting;
 pub(crate) mod buffer;
 pub(crate) mod call;
+pub(crate) mod catalogue;
 pub(crate) mod classify;
 pub(crate) mod composite;
 pub(crate) mod ddl;

@@ -4,7 +4,7 @@
 use super::super::permit;
 use super::super::protection::{self, Class};
 use super::super::{acting, names, relation, tree, trigger_row};
-use super::{Command, Refusal, index};
+use super::{Command, Refusal, ask, index};
 use pgrx::pg_sys::{AlterTableType::*, ConstrType, ObjectType::*};
 use pgrx::prelude::*;
 
@@ -21,12 +21,16 @@ pub(super) unsafe fn judge(statement: &pg_sys::AlterTableStmt, command: &Command
         let guarded = std::iter::once(target)
             .chain(relation::partitions(target))
             .find(|&table| protection::class(table).is_guarded());
+        // A partition's index joins that of its table.
+        let is_index = statement.objtype == OBJECT_INDEX;
         tree::nodes(statement.cmds).find_map(|node| {
             let change = &*node.cast::<pg_sys::AlterTableCmd>();
+            if is_index && change.subtype == AT_AttachPartition {
+                return None;
+            }
             other_table(change, target, command).or_else(|| {
                 let table = guarded?;
-                let is_index = statement.objtype == OBJECT_INDEX;
-                (!is_harmless(change, target, protection::class(table), is_index))
+                (!is_harmless(change, target, protection::class(table)))
                     .then(|| command.refuse(names::relation_text(table)))
             })
         })
@@ -68,12 +72,7 @@ unsafe fn other_table(
     }
 }
 
-unsafe fn is_harmless(
-    change: &pg_sys::AlterTableCmd,
-    target: pg_sys::Oid,
-    class: Class,
-    is_index: bool,
-) -> bool {
+unsafe fn is_harmless(change: &pg_sys::AlterTableCmd, target: pg_sys::Oid, class: Class) -> bool {
     // SAFETY: as for `judge`.
     unsafe {
         match change.subtype {
@@ -92,7 +91,6 @@ unsafe fn is_harmless(
             | AT_ResetRelOptions
             | AT_ReplaceRelOptions
             | AT_ReplicaIdentity
-            | AT_EnableRowSecurity
             | AT_NoForceRowSecurity
             | AT_SetLogged
             | AT_DisableRule => true,
@@ -113,7 +111,13 @@ unsafe fn is_harmless(
                 let owner = tree::role(change.newowner);
                 owner == names::owner(target) || (class != Class::Protected && owner == acting::audit_owner())
             }
-            _ => is_index && change.subtype == AT_AttachPartition,
+            // Without a policy nobody would see a row any more, or add one.
+            AT_EnableRowSecurity => {
+                class != Class::Protected
+                    || !acting::has_own_events()
+                    || !ask(c"_policies_of", target).is_empty()
+            }
+            _ => false,
         }
     }
 }

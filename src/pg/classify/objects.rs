@@ -68,7 +68,10 @@ pub(super) unsafe fn renamed(
             OBJECT_DATABASE if scope.lockdown => server::database(tree::text(statement.subname)?, command),
             OBJECT_ROLE if scope.lockdown => server::role_name(tree::text(statement.subname)?, command),
             _ if relation.is_some_and(permit::renames) => None,
-            _ => command.on(relation),
+            // A column is renamed in partitions and children, too.
+            _ => std::iter::once(relation?)
+                .chain(super::super::relation::partitions(relation?))
+                .find_map(|table| command.on(Some(table))),
         }
     }
 }
