@@ -21,6 +21,10 @@ extern "C-unwind" fn _PG_init() {
     pg::session::forget_backtrace_wish();
     pg::session::note_preload();
     settings::define();
+    if pg::session::is_preloaded() {
+        pg::shared::install(settings::denial_slots);
+        pg::worker::register_launcher();
+    }
     guard::install_lockdown();
     pg::events::listen(&[capture::LISTENER, guard::LISTENER]);
 }

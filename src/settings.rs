@@ -40,6 +40,11 @@ pub(crate) enum Lockdown {
 
 static LOCKDOWN: GucSetting<Lockdown> = GucSetting::<Lockdown>::new(Lockdown::On);
 
+/// Room for the refused attempts of a second or two, while a process is started that writes them.
+static DENIAL_SLOTS: GucSetting<i32> = GucSetting::<i32>::new(1024);
+/// Where our workers work; everywhere.
+static DATABASES: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
+
 /// Registers the settings; called once, when the library is loaded.
 pub(crate) fn define() {
     GucRegistry::define_int_guc(
@@ -78,6 +83,24 @@ pub(crate) fn define() {
     );
     // Settings of the server's start cannot be made later.
     if session::is_preloaded() {
+        GucRegistry::define_int_guc(
+            c"audit_guard.denial_slots",
+            c"Refused attempts that can wait to be written to audit.denied_attempts.",
+            c"When more come at once, they are counted. Each takes one kilobyte of shared memory.",
+            &DENIAL_SLOTS,
+            16,
+            65536,
+            GucContext::Postmaster,
+            GucFlags::default(),
+        );
+        GucRegistry::define_string_guc(
+            c"audit_guard.databases",
+            c"Databases in which the library's own workers work, comma-separated.",
+            c"Empty means every database that has the extension.",
+            &DATABASES,
+            GucContext::Postmaster,
+            GucFlags::default(),
+        );
         GucRegistry::define_enum_guc(
             c"audit_guard.lockdown",
             c"Whether what would weaken the protection of rows is refused to superusers, too.",
@@ -111,6 +134,18 @@ pub(crate) fn define() {
 /// What the preloaded library refuses; nothing when it is not preloaded.
 pub(crate) fn lockdown() -> Lockdown {
     if session::is_preloaded() { LOCKDOWN.get() } else { Lockdown::Off }
+}
+
+/// How many refused attempts can wait.
+pub(crate) fn denial_slots() -> usize {
+    DENIAL_SLOTS.get().max(0) as usize
+}
+
+/// Whether our workers work in a database.
+pub(crate) fn works_in(database: &str) -> bool {
+    let names = DATABASES.get().unwrap_or_default();
+    let names = names.to_string_lossy();
+    names.trim().is_empty() || names.split(',').any(|name| name.trim() == database)
 }
 
 /// In microseconds.

@@ -9,8 +9,10 @@ WITH capabilities(place, title, names) AS (VALUES
     (3, 'Reading what happened', '{record_history,record_as_of,table_as_of,transaction_changes,undo_sql}'),
     (4, 'Keeping the log', '{maintain_partitions,index_log,begin_restore,import_history}'),
     (5, 'Append-only tables', '{prevent_modification,prevent_audit_modification}'),
-    (6, 'Code written for earlier functions', '{install_compat,remove_compat}'),
-    (7, 'State of the installation', '{health,version}')
+    (6, 'Tables whose rows are kept', '{protect,extend_retention,place_hold,release_hold,enforce_retention}'),
+    (7, 'Letting expired rows go', '{retention_plan,apply_retention,confirm_clock,schedule_maintenance}'),
+    (8, 'Code written for earlier functions', '{install_compat,remove_compat}'),
+    (9, 'State of the installation', '{guard_status,health,version}')
 ), described AS (
     SELECT d.classoid, d.objoid,
            -- Comments are written as definitions; a first word that is no name begins a sentence here.
@@ -21,7 +23,7 @@ WITH capabilities(place, title, names) AS (VALUES
     SELECT d.classid, d.objid FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
     WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND e.extname = 'audit_guard'
 ), functions AS (
-    SELECT p.*, coalesce(c.place, 8) * 100 + coalesce(array_position(c.names, p.proname::text), 0) AS place,
+    SELECT p.*, coalesce(c.place, 10) * 100 + coalesce(array_position(c.names, p.proname::text), 0) AS place,
            coalesce(c.title, 'Further functions') AS title, s.sentence,
            -- Of twins the one that takes a key of any type comes last.
            row_number() OVER (PARTITION BY p.proname

@@ -1,6 +1,6 @@
 -- Purpose: refused attempts to change what is protected: who, when, from where, what.
 -- Who may call: audit_reader reads; only the recorder, a worker of the preloaded library, writes.
--- Relies on: 20_audit_log.sql for the manner of its columns; months are added by 40_partitions.sql.
+-- Relies on: 20_audit_log.sql for the manner of its columns; months are made by 40_partitions.sql.
 
 CREATE SEQUENCE audit.denied_attempts_id_seq AS bigint;
 COMMENT ON SEQUENCE audit.denied_attempts_id_seq IS 'numbers the rows of denied_attempts';
@@ -28,8 +28,8 @@ CREATE TABLE audit.denied_attempts (
 ) PARTITION BY RANGE (attempted_at);
 
 COMMENT ON TABLE audit.denied_attempts IS
-    'refused attempts to change what is protected, although their transactions were rolled back; append-only, '
-    'in one partition per month; written when audit_guard is in shared_preload_libraries';
+    'refused attempts to change what is protected, although their transactions were rolled back; '
+    'append-only, in one partition per month; written when audit_guard is in shared_preload_libraries';
 COMMENT ON COLUMN audit.denied_attempts.id IS 'number of the row';
 COMMENT ON COLUMN audit.denied_attempts.attempted_at IS 'clock time at which the attempt was refused';
 COMMENT ON COLUMN audit.denied_attempts.layer IS
@@ -67,8 +67,9 @@ AS $body$
 DECLARE
     recorded bigint;
 BEGIN
+    -- Few months, because the attempt shall be seen within a second; maintain_partitions() makes the others.
     IF NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = 'audit.denied_attempts'::regclass) THEN
-        PERFORM audit.maintain_partitions();
+        PERFORM audit._maintain_stream('audit.denied_attempts', 'attempted_at', 2);
     END IF;
     INSERT INTO audit.denied_attempts
         (attempted_at, layer, command, object, actor_id, actor_role, login_role, client_ip, application_name,

@@ -19,6 +19,18 @@ COMMENT ON FUNCTION audit._fires_always(oid, oid, integer, integer) IS
     'internal: whether a table has a row trigger and a statement trigger of a function, both always on, for '
     'these events (as in pg_trigger.tgtype)';
 
+CREATE FUNCTION audit._writers(relation oid) RETURNS text
+LANGUAGE sql STABLE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT string_agg(DISTINCT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END, ', ')
+    FROM pg_class c, aclexplode(c.relacl) a
+    WHERE c.oid = relation AND a.grantee <> c.relowner
+      AND a.privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER')
+$body$;
+COMMENT ON FUNCTION audit._writers(oid) IS
+    'internal: the roles that were granted to write a table, or to attach triggers to it; null: none';
+
 CREATE FUNCTION audit._stream_gap(stream regclass, OUT why text, OUT fix text)
 LANGUAGE plpgsql STABLE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -29,36 +41,39 @@ DECLARE
 BEGIN
     FOR part IN
         SELECT c.oid::regclass AS relation, c.relowner <> 'audit_owner'::regrole AS is_foreign,
+               audit._writers(c.oid) AS writers,
                EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgfoid = guard
                                                   AND t.tgenabled <> 'A') AS is_weak,
-               EXISTS (SELECT FROM aclexplode(c.relacl) a
-                       WHERE a.grantee <> c.relowner AND a.privilege_type NOT IN ('SELECT', 'REFERENCES', 'MAINTAIN'))
-                   AS is_open
+               EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgfoid = guard
+                                                  AND t.tgtype & 1 = 1) AS has_row_trigger
         FROM (SELECT stream AS relid UNION SELECT p.relid FROM pg_partition_tree(stream) p) r
         JOIN pg_class c ON c.oid = r.relid
         -- Rows 8 + 16: UPDATE, DELETE. Statements also 4 and 32: INSERT, TRUNCATE.
         WHERE NOT audit._fires_always(c.oid, guard, 24, 60) OR c.relowner <> 'audit_owner'::regrole
-           OR EXISTS (SELECT FROM aclexplode(c.relacl) a
-                      WHERE a.grantee <> c.relowner AND a.privilege_type NOT IN ('SELECT', 'REFERENCES', 'MAINTAIN'))
+           OR audit._writers(c.oid) IS NOT NULL
         ORDER BY c.oid <> stream, c.oid::regclass::text
         LIMIT 1
     LOOP
-        why := CASE WHEN part.is_foreign THEN format('%s does not belong to audit_owner', part.relation)
-                    WHEN part.is_open THEN format('somebody may write to %s', part.relation)
-                    WHEN part.is_weak THEN format('triggers of %s do not always fire', part.relation)
-                    ELSE format('triggers of %s are missing', part.relation) END;
-        fix := CASE WHEN part.is_foreign THEN format('ALTER TABLE %s OWNER TO audit_owner;', part.relation)
-                    WHEN part.is_open
-                    THEN format('REVOKE INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER ON %s FROM %s;', part.relation,
-                                (SELECT string_agg(DISTINCT CASE WHEN a.grantee = 0 THEN 'PUBLIC'
-                                                                 ELSE a.grantee::regrole::text END, ', ')
-                                 FROM pg_class c, aclexplode(c.relacl) a
-                                 WHERE c.oid = part.relation AND a.grantee <> c.relowner
-                                   AND a.privilege_type NOT IN ('SELECT', 'REFERENCES', 'MAINTAIN')))
-                    WHEN part.is_weak THEN 'SELECT audit.repair_tracking();'
-                    ELSE format('CREATE TRIGGER immutable_statement BEFORE INSERT OR UPDATE OR DELETE OR '
-                                'TRUNCATE ON %1$s FOR EACH STATEMENT EXECUTE FUNCTION audit.prevent_modification(); '
-                                'ALTER TABLE %1$s ENABLE ALWAYS TRIGGER immutable_statement;', part.relation) END;
+        IF part.is_foreign THEN
+            why := format('%s does not belong to audit_owner', part.relation);
+            fix := format('ALTER TABLE %s OWNER TO audit_owner;', part.relation);
+        ELSIF part.writers IS NOT NULL THEN
+            why := format('somebody may write to %s', part.relation);
+            fix := format('REVOKE INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER ON %s FROM %s;', part.relation,
+                          part.writers);
+        ELSIF part.is_weak THEN
+            why := format('triggers of %s do not always fire', part.relation);
+            fix := 'SELECT audit.repair_tracking();';
+        ELSE
+            why := format('triggers of %s are missing', part.relation);
+            fix := format('CREATE TRIGGER %1$s ON %2$s FOR EACH %3$s EXECUTE FUNCTION '
+                          'audit.prevent_modification(); ALTER TABLE %2$s ENABLE ALWAYS TRIGGER %4$s;',
+                          CASE WHEN part.has_row_trigger
+                               THEN 'immutable_statement BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE'
+                               ELSE 'immutable_row BEFORE UPDATE OR DELETE' END, part.relation,
+                          CASE WHEN part.has_row_trigger THEN 'STATEMENT' ELSE 'ROW' END,
+                          CASE WHEN part.has_row_trigger THEN 'immutable_statement' ELSE 'immutable_row' END);
+        END IF;
     END LOOP;
 END
 $body$;
@@ -260,8 +275,8 @@ SET search_path = pg_catalog, pg_temp
 AS $body$
     SELECT 3, 'lockdown', NULL, l.state IN ('on', 'strict'),
            CASE l.state
-               WHEN 'strict' THEN 'superusers are refused, too, and so are foreign code and changes of the guard''s '
-                                  'own settings'
+               WHEN 'strict' THEN 'superusers are refused, too, and so are foreign code and changes of the '
+                                  'guard''s own settings'
                WHEN 'on' THEN 'superusers are refused, too; audit_guard.lockdown = strict refuses foreign code'
                WHEN 'off' THEN 'switched off: a superuser can weaken all of it'
                ELSE 'the server did not load the library when it started: a superuser can weaken all of it' END,
@@ -277,15 +292,29 @@ CREATE FUNCTION audit._ownership_state() RETURNS audit.guard_state
 LANGUAGE sql STABLE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $body$
-    SELECT 1, 'ownership', 'audit_owner', m.members IS NULL AND NOT r.rolcanlogin AND NOT r.rolsuper,
+    SELECT 1, 'ownership', 'audit_owner',
+           m.members IS NULL AND NOT r.rolcanlogin AND NOT r.rolsuper AND lost.commands IS NULL,
            CASE WHEN m.members IS NOT NULL THEN 'roles that may act as audit_owner: ' || m.members
                 WHEN r.rolcanlogin OR r.rolsuper THEN 'audit_owner may log in, or is a superuser'
+                WHEN lost.commands IS NOT NULL
+                THEN format('functions and views that do not belong to audit_owner: %s', lost.objects)
                 ELSE 'nobody but superusers may act as the owner of the audit tables' END,
            CASE WHEN m.members IS NOT NULL THEN format('REVOKE audit_owner FROM %s;', m.members)
-                WHEN r.rolcanlogin OR r.rolsuper THEN 'ALTER ROLE audit_owner NOLOGIN NOSUPERUSER;' END
+                WHEN r.rolcanlogin OR r.rolsuper THEN 'ALTER ROLE audit_owner NOLOGIN NOSUPERUSER;'
+                ELSE lost.commands END
     FROM pg_roles r
     CROSS JOIN (SELECT string_agg(a.member::regrole::text, ', ' ORDER BY a.member::regrole::text)
                 FROM pg_auth_members a WHERE a.roleid = 'audit_owner'::regrole) m(members)
+    -- Tables have lines of their own.
+    CROSS JOIN (SELECT count(*), string_agg(format('ALTER %s %s OWNER TO audit_owner;', o.kind, o.name), ' '
+                                            ORDER BY o.kind, o.name)
+                FROM (SELECT 'ROUTINE', p.oid::regprocedure::text, p.proowner FROM pg_proc p
+                      WHERE p.pronamespace IN ('audit'::regnamespace, 'audit_api'::regnamespace)
+                      UNION ALL
+                      SELECT 'VIEW', c.oid::regclass::text, c.relowner FROM pg_class c
+                      WHERE c.relnamespace IN ('audit'::regnamespace, 'audit_api'::regnamespace)
+                        AND c.relkind = 'v') o(kind, name, owner)
+                WHERE o.owner <> 'audit_owner'::regrole) lost(objects, commands)
     WHERE r.rolname = 'audit_owner'
 $body$;
 COMMENT ON FUNCTION audit._ownership_state() IS

@@ -7,6 +7,7 @@
 SELECT pg_extension_config_dump('audit.audit_log', '');
 SELECT pg_extension_config_dump('audit.audit_log_id_seq', '');
 SELECT pg_extension_config_dump('audit.guard_events', '');
+SELECT pg_extension_config_dump('audit.maintenance_schedule', '');
 SELECT pg_extension_config_dump('audit.tracked_schemas', '');
 SELECT pg_extension_config_dump('audit.guard_policies', '');
 SELECT pg_extension_config_dump('audit.holds', '');
@@ -128,7 +129,12 @@ GRANT EXECUTE ON FUNCTION
     TO audit_reader;
 
 GRANT SELECT ON audit.tracked_schemas TO audit_reader;
+GRANT SELECT ON audit.maintenance_schedule TO audit_reader;
 GRANT SELECT ON audit.tracked_tables, audit.tracked_schemas TO audit_admin;
+GRANT EXECUTE ON FUNCTION
+    audit.schedule_maintenance(text), audit._schedule_with_cron(text), audit._remember_maintenance(text),
+    audit._maintenance_schedule(), audit._maintains_here(), audit._next_run(text)
+    TO audit_admin;
 GRANT EXECUTE ON FUNCTION
     audit.enable_tracking(regclass, text[], text[], name, text, boolean, boolean),
     audit.disable_tracking(regclass, text), audit.maintain_partitions(integer),
@@ -166,6 +172,7 @@ GRANT EXECUTE ON FUNCTION
     audit._time_type(oid), audit._trigger_values(oid), audit._policy(oid),
     audit._retention_triggers(regclass), audit._protected_as(regclass), audit._changes_rows(regclass),
     audit._fires_always(oid, oid, integer, integer), audit._renamed_back(oid), audit._fit_name(text),
+    audit._writers(oid),
     audit._parts(regclass), audit._blocks(regclass)
     TO audit_reader, audit_admin, audit_officer;
 GRANT EXECUTE ON FUNCTION audit.retention_plan() TO audit_reader, audit_admin;

@@ -108,6 +108,30 @@ pub(super) fn show<T>(look: impl FnOnce([Option<Datum>; 10]) -> T) -> T {
     })
 }
 
+/// Who acts now, as text: for what is recorded outside of this transaction.
+#[derive(Default)]
+pub(crate) struct Person {
+    pub(crate) actor_id: Option<String>,
+    pub(crate) actor_role: String,
+    pub(crate) login_role: String,
+    pub(crate) client_ip: Option<String>,
+    pub(crate) application_name: Option<String>,
+}
+
+pub(crate) fn person() -> Person {
+    CONTEXT.with_borrow_mut(|context| {
+        context.read(None);
+        let text = |value: &Varlena| encoding::to_utf8(value.payload());
+        Person {
+            actor_id: context.actor_id.as_ref().map(text),
+            actor_role: text(&context.actor_role),
+            login_role: text(&context.login_role),
+            client_ip: context.client_ip.as_ref().map(session::inet_text),
+            application_name: context.application_name.as_ref().map(text),
+        }
+    })
+}
+
 impl Context {
     /// Brings everything up to date; `moment` is None when nothing is going to be written.
     fn read(&mut self, moment: Option<(u64, u32)>) {

@@ -87,7 +87,8 @@ fn call(function: pg_sys::Oid) {
 fn command(command: &Command) {
     let strict = settings::lockdown() == Lockdown::Strict;
     if let Some(refusal) = command.refusal(Scope { lockdown: true, strict }) {
-        denial::refuse(
+        denial::refuse_in(
+            refusal.database.unwrap_or_else(session::database),
             Layer::Hook,
             &command.name(),
             &refusal.object,

@@ -8,7 +8,9 @@ mod certificate;
 pub(crate) mod denial;
 mod holds;
 mod lockdown;
+mod maintenance;
 mod policy;
+mod recorder;
 mod removal;
 mod retention;
 mod shield;
@@ -23,6 +25,7 @@ pub(crate) const LISTENER: TransactionListener = TransactionListener {
     ended: || {
         certificate::forget_all();
         holds::forget();
+        maintenance::end_transaction();
     },
     savepoint_aborted: |depth| {
         certificate::abort_savepoint(depth);

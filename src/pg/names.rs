@@ -60,6 +60,13 @@ pub(crate) fn parent(relation: pg_sys::Oid) -> Option<pg_sys::Oid> {
     }
 }
 
+/// The name of a database; its number when it does not exist.
+pub(crate) fn database(database: pg_sys::Oid) -> String {
+    // SAFETY: a copy of the name from the catalogue cache, or null.
+    let name = unsafe { text(pg_sys::get_database_name(database)) };
+    if name.is_empty() { database.to_u32().to_string() } else { name }
+}
+
 /// Schema and name of a relation for a message; its number when it no longer exists.
 pub(crate) fn relation_text(relation: pg_sys::Oid) -> String {
     // SAFETY: look-ups in the catalogue's caches; the copies are read.

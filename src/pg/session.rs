@@ -138,6 +138,46 @@ pub(crate) fn base_input(type_oid: pg_sys::Oid, type_modifier: i32, text: &[u8])
     input(base, modifier, text)
 }
 
+/// The database of this session.
+pub(crate) fn database() -> pg_sys::Oid {
+    // SAFETY: reads a variable of the server.
+    unsafe { pg_sys::MyDatabaseId }
+}
+
+/// Microseconds since 2000.
+pub(crate) fn now() -> i64 {
+    // SAFETY: reads the clock.
+    unsafe { pg_sys::GetCurrentTimestamp() }
+}
+
+/// Whether catalogues can be read now.
+pub(crate) fn is_in_transaction() -> bool {
+    // SAFETY: reads a variable of the server.
+    unsafe { pg_sys::IsTransactionState() }
+}
+
+/// Runs `action` so that no cancellation and no end of the session comes in between; they wait.
+pub(crate) fn undisturbed<T>(action: impl FnOnce() -> T) -> T {
+    // SAFETY: a counter of the server, which is put back to what it was: an ERROR that was caught in between has
+    // set it to zero.
+    unsafe {
+        let before = pg_sys::InterruptHoldoffCount;
+        pg_sys::InterruptHoldoffCount = before + 1;
+        let result = action();
+        pg_sys::InterruptHoldoffCount = before;
+        result
+    }
+}
+
+/// The text of an inet.
+pub(crate) fn inet_text(address: &Varlena) -> String {
+    // SAFETY: the output function of the value's own type, which looks up nothing; its result is copied.
+    unsafe {
+        let text = pgrx::direct_function_call_as_datum(pg_sys::inet_out, &[Some(address.datum())]);
+        text.map(|text| names::text(text.cast_mut_ptr())).unwrap_or_default()
+    }
+}
+
 /// Reserves the settings' prefix, so that nobody makes up one that does nothing.
 pub(crate) fn reserve_settings(prefix: &'static CStr) {
     // SAFETY: a NUL-terminated constant.

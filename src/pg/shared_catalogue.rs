@@ -11,12 +11,12 @@ const SHARED_DEPEND_REFERENCE_INDEX: u32 = 1233;
 const REFCLASSID: i16 = 5;
 const REFOBJID: i16 = 6;
 
-/// Whether our owner owns anything in the database of this name: the server notes for every database which roles
+/// The database of this name, if our owner owns anything in it: the server notes for every database which roles
 /// own what in it, so that no role is dropped that is still needed.
-pub(crate) fn holds_our_objects(database: &CStr) -> bool {
+pub(crate) fn database_with_our_objects(database: &CStr) -> Option<pg_sys::Oid> {
     // SAFETY: a NUL-terminated name; a missing database gives InvalidOid.
     let database = unsafe { pg_sys::get_database_oid(database.as_ptr(), true) };
-    database != pg_sys::InvalidOid && owns_in(|found| found == database)
+    (database != pg_sys::InvalidOid && owns_in(|found| found == database)).then_some(database)
 }
 
 /// Whether our owner owns anything in any database.

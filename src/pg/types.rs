@@ -1,6 +1,7 @@
 //! Types of the server: what they are made of, and the text of their values whatever the session has set.
 
-use super::{encoding, names, pinned, session};
+use super::buffer::Buffer;
+use super::{encoding, names, pinned, scalars, session};
 use audit_guard_core::retention::Period;
 use pgrx::prelude::*;
 
@@ -26,6 +27,13 @@ pub(crate) fn interval_text(text: &str) -> String {
 /// A moment in microseconds since 2000-01-01 UTC, as the server writes it in that zone.
 pub(crate) fn utc_text(micros: i64) -> String {
     output(pg_sys::TIMESTAMPTZOID, micros.into())
+}
+
+/// The same in ISO 8601, without any look-up in a catalogue.
+pub(crate) fn utc_iso(micros: i64) -> String {
+    let mut text = Buffer::default();
+    scalars::date_time(&mut text, micros.into(), pg_sys::TIMESTAMPTZOID);
+    String::from_utf8_lossy(text.bytes()).into_owned()
 }
 
 fn output(type_oid: pg_sys::Oid, value: pg_sys::Datum) -> String {

@@ -4,14 +4,18 @@
 //! extension feeds it settings and column lists and turns its answers into rows.
 //!
 //! * [`change_order`]: the order of changes that are not seen in the order in which they happened.
+//! * [`denials`]: refused attempts on their way to their table.
 //! * [`options`]: the arguments of a tracking trigger, and which columns they mean today.
 //! * [`request`]: what a request declares about itself in claims and headers.
 //! * [`record_key`]: the text that stands for a record's key.
+//! * [`schedule`]: cron expressions.
 
 #![forbid(unsafe_code)]
 
 pub mod change_order;
+pub mod denials;
 pub mod options;
 pub mod record_key;
 pub mod request;
 pub mod retention;
+pub mod schedule;

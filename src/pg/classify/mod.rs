@@ -23,6 +23,8 @@ pub(crate) struct Refusal {
     pub(crate) message: String,
     pub(crate) hint: Option<&'static str>,
     pub(crate) code: PgSqlErrorCode,
+    /// The database that it is about, when it is another than the present one.
+    pub(crate) database: Option<pg_sys::Oid>,
 }
 
 /// What may be refused.
@@ -157,6 +159,7 @@ impl Command {
             object,
             hint: Some("What is allowed, and how to get out: SELECT * FROM audit.guard_status();"),
             code: PgSqlErrorCode::ERRCODE_RESTRICT_VIOLATION,
+            database: None,
         }
     }
 

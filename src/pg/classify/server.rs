@@ -75,13 +75,12 @@ pub(super) fn strict(what: &str, command: &Command) -> Refusal {
 
 /// The name of a database that is to go, or to be called otherwise.
 pub(super) fn database(name: &CStr, command: &Command) -> Option<Refusal> {
-    if !shared_catalogue::holds_our_objects(name) {
-        return None;
-    }
+    let database = shared_catalogue::database_with_our_objects(name)?;
     let shown = encoding::to_utf8(name.to_bytes());
     let object = format!("database \"{shown}\"");
     Some(Refusal {
         message: format!("lockdown is on: {object} holds protected rows"),
+        database: Some(database),
         ..command.refuse_with(object, WAY_OUT)
     })
 }
@@ -262,5 +261,6 @@ pub(super) fn uninstalled() -> Option<Refusal> {
         message: format!("{state}extension audit_guard holds {held}"),
         hint: Some(hint),
         code: PgSqlErrorCode::ERRCODE_RESTRICT_VIOLATION,
+        database: None,
     })
 }
