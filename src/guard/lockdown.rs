@@ -77,6 +77,12 @@ fn drop(class: pg_sys::Oid, object: pg_sys::Oid, column: i32) {
 }
 
 fn call(function: pg_sys::Oid) {
+    if surgery::writes_files(function) {
+        if settings::lockdown() == Lockdown::Strict && protection::is_installed() {
+            refuse("CALL", "lo_export", "writes files of the server");
+        }
+        return;
+    }
     if let Some(name) = surgery::name(function)
         && protection::is_installed()
     {

@@ -3,7 +3,7 @@
 //! A hook calls the one that was there before it. Commands reach us through the hook in [`super::events`].
 
 use super::classify::Command;
-use super::{drop, names};
+use super::{drop, names, surgery};
 use pgrx::prelude::*;
 use std::cell::Cell;
 use std::ffi::c_void;
@@ -176,9 +176,9 @@ unsafe extern "C-unwind" fn on_object_access(
 ) {
     use pg_sys::ObjectAccessType::*;
     match access {
-        // Functions of the server itself are called all the time.
+        // Functions of the server itself are called all the time, and are harmless but for one.
         OAT_FUNCTION_EXECUTE => {
-            if !names::is_built_in(object)
+            if (!names::is_built_in(object) || surgery::writes_files(object))
                 && let Some(judges) = judges()
             {
                 (judges.call)(object);

@@ -1,5 +1,6 @@
 //! Numbers that every audit row needs: its id, its time, its salt.
 
+use super::acting;
 use pgrx::prelude::*;
 use std::cell::{Cell, RefCell};
 
@@ -30,11 +31,45 @@ pub(crate) fn next_id(sequence: pg_sys::Oid) -> i64 {
         BLOCK.set((next + 1, end));
         return next;
     }
-    // SAFETY: the call may raise an ERROR, so it crosses the guarded boundary; the writer's right to use the
-    // sequence does not depend on the user's.
-    let first = unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| nextval_internal(sequence, false)) };
+    let mut first = draw(sequence);
+    // Somebody put the sequence back.
+    if first < end {
+        first = draw_after(sequence, end);
+    }
     BLOCK.set((first + 1, first + IDS_PER_BLOCK));
     first
+}
+
+/// Makes sure, before this backend draws its first ids, that they are not used already: the sequence may have been
+/// put back. `newest` reads the id of the newest row that is stored.
+pub(crate) fn check_sequence(sequence: pg_sys::Oid, newest: impl FnOnce() -> Option<i64>) {
+    if BLOCK.get() != (0, 0) {
+        return;
+    }
+    let mut first = draw(sequence);
+    if let Some(used) = newest().filter(|&used| used >= first) {
+        first = draw_after(sequence, used);
+    }
+    BLOCK.set((first, first + IDS_PER_BLOCK));
+}
+
+fn draw(sequence: pg_sys::Oid) -> i64 {
+    // SAFETY: the call may raise an ERROR, so it crosses the guarded boundary; the writer's right to use the
+    // sequence does not depend on the user's.
+    unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| nextval_internal(sequence, false)) }
+}
+
+/// Moves the sequence beyond an id that is used, and draws. Other backends may own the ids of a block after it.
+fn draw_after(sequence: pg_sys::Oid, used: i64) -> i64 {
+    const BACKENDS: i64 = 1 << 18;
+    let value = pg_sys::Datum::from(used.saturating_add(BACKENDS * IDS_PER_BLOCK));
+    acting::as_owner_of(sequence, || {
+        // SAFETY: a function of the server, called as the server calls it, by the sequence's owner.
+        unsafe {
+            pgrx::direct_function_call_as_datum(pg_sys::setval_oid, &[Some(sequence.into()), Some(value)])
+        }
+    });
+    draw(sequence)
 }
 
 /// The clock in microseconds since 2000-01-01 UTC; never earlier than the last time this backend asked, so

@@ -1,4 +1,5 @@
-//! Leaves made on first use, when a table is written before anybody called `maintain_partitions`.
+//! What a backend does before its first row: leaves made on first use, when nobody called `maintain_partitions`, and
+//! a look at the newest row that is there.
 
 use super::acting;
 use pgrx::prelude::*;
@@ -15,6 +16,15 @@ pub(crate) fn make_leaves() {
             Some("SELECT audit.maintain_partitions();"),
         );
     }
+}
+
+/// The id of the newest row of a leaf, by its primary key; read once in the life of a backend.
+pub(crate) fn newest_id(leaf: pg_sys::Oid) -> Option<i64> {
+    let query = format!(
+        "SELECT id FROM {} ORDER BY transaction_id DESC, id DESC LIMIT 1",
+        super::names::quoted(leaf)
+    );
+    acting::as_owner_of(leaf, || Spi::get_one(&query)).ok().flatten()
 }
 
 fn owner_of_log() -> Option<pg_sys::Oid> {

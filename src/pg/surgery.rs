@@ -18,6 +18,11 @@ pub(super) fn functions_changed() {
     KNOWN.with_borrow_mut(HashMap::clear);
 }
 
+/// Whether it is the function of the server that writes a file anywhere: `lo_export`.
+pub(crate) fn writes_files(function: pg_sys::Oid) -> bool {
+    function.to_u32() == pg_sys::F_LO_EXPORT
+}
+
 /// The name of a function, if it is one of them.
 pub(crate) fn name(function: pg_sys::Oid) -> Option<String> {
     let known = KNOWN.with_borrow(|known| known.get(&function).copied());

@@ -96,7 +96,8 @@ pub(crate) fn start(duty: Duty, database: u32, flag: bool) -> Option<Handle> {
         let caller = pg_sys::MemoryContextSwitchTo(pg_sys::TopMemoryContext);
         let started = pg_sys::RegisterDynamicBackgroundWorker(&mut worker, &mut handle);
         pg_sys::MemoryContextSwitchTo(caller);
-        started.then_some(Handle(handle))
+        // Without a place there is no handle either.
+        started.then(|| Handle(handle))
     }
 }
 

@@ -125,18 +125,19 @@ fn write_if_ready(slot: &mut Option<Target>, time: i64, operation: Operation, ro
 }
 
 fn find(time: i64) -> Leaf {
-    if let Some(leaf) = leaf::find(time) {
-        return leaf;
-    }
-    maintenance::make_leaves();
-    match leaf::find(time) {
-        Some(leaf) => leaf,
-        None => super::errors::raise(
+    let leaf = leaf::find(time).or_else(|| {
+        maintenance::make_leaves();
+        leaf::find(time)
+    });
+    let Some(leaf) = leaf else {
+        super::errors::raise(
             PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             "no partition of audit.audit_log covers the present time",
             Some("SELECT fix FROM audit.health() WHERE check_name = 'partitions';"),
-        ),
-    }
+        )
+    };
+    ids::check_sequence(leaf.sequence, || maintenance::newest_id(leaf.oid));
+    leaf
 }
 
 impl Target {

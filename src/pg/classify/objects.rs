@@ -17,13 +17,9 @@ pub(super) unsafe fn dropped(statement: &pg_sys::DropStmt, command: &Command) ->
             OBJECT_TABLE | OBJECT_VIEW | OBJECT_MATVIEW | OBJECT_SEQUENCE => {
                 command.on(tree::relation_of_names(node.cast()))
             }
-            // The log is useless without its indexes; those that index_log() built may go.
             OBJECT_INDEX => {
                 let index = tree::relation_of_names(node.cast())?;
-                let name = names::relation_name(index);
-                let is_optional =
-                    [b"_actor_idx".as_slice(), b"_tenant_idx"].iter().any(|end| name.ends_with(end));
-                if is_optional { None } else { command.on_own(Some(index)) }
+                if is_needed(index) { command.on_own(Some(index)) } else { None }
             }
             OBJECT_TRIGGER => {
                 let (table, name) = tree::relation_and_name(node.cast())?;
@@ -37,6 +33,21 @@ pub(super) unsafe fn dropped(statement: &pg_sys::DropStmt, command: &Command) ->
             _ => None,
         })
     }
+}
+
+/// The log is useless without the indexes that it was made with; others may go.
+fn is_needed(index: pg_sys::Oid) -> bool {
+    const MADE_WITH: [&[u8]; 6] = [
+        b"_record_idx",
+        b"_old_record_idx",
+        b"_logged_at_idx",
+        b"_attempted_at_idx",
+        b"_object_idx",
+        b"_table_idx",
+    ];
+    let table = names::table_of_index(index).map(names::relation_name).unwrap_or_default();
+    let name = names::relation_name(index);
+    name.strip_prefix(table.as_slice()).is_some_and(|suffix| MADE_WITH.contains(&suffix))
 }
 
 fn guard_trigger(table: Option<pg_sys::Oid>, name: &std::ffi::CStr, command: &Command) -> Option<Refusal> {
