@@ -12,7 +12,23 @@ pub(crate) fn in_own_function() -> bool {
 
 /// Whether this database has recorded anything itself, rather than only been filled by a restore.
 pub(crate) fn has_own_events() -> bool {
-    with_latest_snapshot(|| !call::text_function(c"_has_own_events", []).is_empty())
+    without_trace(|| with_latest_snapshot(|| !call::text_function(c"_has_own_events", []).is_empty()))
+}
+
+/// Runs `look`, which only reads, so that no lock of it stays: a restore by several processes would wait for itself.
+fn without_trace<T>(look: impl FnOnce() -> T) -> T {
+    // SAFETY: a subtransaction that is begun and rolled back here, with the memory context and the resource owner
+    // of the caller put back as the server's own languages do; an ERROR in between ends it with the transaction.
+    unsafe {
+        let (context, owner) = (pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner);
+        pg_sys::BeginInternalSubTransaction(std::ptr::null());
+        pg_sys::MemoryContextSwitchTo(context);
+        let result = look();
+        pg_sys::RollbackAndReleaseCurrentSubTransaction();
+        pg_sys::MemoryContextSwitchTo(context);
+        pg_sys::CurrentResourceOwner = owner;
+        result
+    }
 }
 
 /// The role that owns what is ours.
