@@ -5,7 +5,7 @@
 export PG PG_CONFIG STAGE TEST BENCH_ARGS
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test install psql stop lint advisories bench reference clean
+.PHONY: help demo test install psql stop lint advisories bench reference attacks clean
 
 help: ## List what can be made
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -34,6 +34,9 @@ bench: ## Measure what auditing costs (BENCH_ARGS=... is handed on)
 
 reference: ## Make docs/reference.md anew from the comments in the database
 	@scripts/reference.sh
+
+attacks: ## Try every known attack and write what was seen to docs/attacks.md
+	@AG_WRITE_ATTACKS=1 STAGE=attacks tests/run.sh
 
 install: ## Build and install into the server of PG_CONFIG
 	@scripts/install.sh

@@ -7,7 +7,7 @@ cd "$ROOT"
 find_default_version
 build_extension "$DEFAULT_PG" release
 step "starting a private PostgreSQL $DEFAULT_PG"
-start_cluster demo
+start_cluster demo -c shared_preload_libraries=audit_guard
 cluster_environment demo
 createdb demo
 export PGDATABASE=demo

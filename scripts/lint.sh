@@ -31,7 +31,8 @@ done
 
 check format cargo fmt --all --check
 check clippy cargo clippy --quiet --workspace --all-targets \
-    --features "audit_guard/pg$DEFAULT_PG audit_guard/pg_test audit_guard_e2e/roads" -- -D warnings
+    --features "audit_guard/pg$DEFAULT_PG audit_guard/pg_test audit_guard_e2e/roads audit_guard_e2e/attacks" \
+    -- -D warnings
 # What cargo-deny looks at must be here before it works offline.
 check lockfile cargo fetch --quiet --locked
 check dependencies cargo deny --offline --locked check licenses bans sources

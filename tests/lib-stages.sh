@@ -104,23 +104,41 @@ stage_e2e() {
     cargo test --locked --no-fail-fast -p audit_guard_e2e -- ${TEST:-}
 }
 
-# From one server to another: restore, upgrade, standby, replication. Needs several versions, unless the
-# caller asked for one: then what leads from one version to another is left out.
-stage_roads() {
-    local version versions="15 16 18" servers='' left_out=()
+# Builds every server there is, unless the caller asked for one, and names them in AG_SERVERS. What leads from
+# one version to another goes into LEFT_OUT when there is one.
+build_all_servers() {
+    local version versions="15 16 18" servers=''
+    LEFT_OUT=()
     find_default_version
     if [ -n "${PG:-}${PG_CONFIG:-}" ]; then
         versions=$DEFAULT_PG
-        left_out=(--skip between_versions)
+        LEFT_OUT=(--skip between_versions)
     fi
     for version in $versions; do
         build_extension "$version" "$(test_profile "$version")"
         servers+=${servers:+:}$version=$PG_BIN
     done
     export AG_SERVERS=$servers AG_RUN_USER=$RUN_USER
+}
+
+# From one server to another: restore, upgrade, standby, replication.
+stage_roads() {
+    build_all_servers
     # shellcheck disable=SC2086 # no TEST, no argument
     cargo test --locked --no-fail-fast -p audit_guard_e2e --features roads --test 'roads_*' -- ${TEST:-} \
-        "${left_out[@]}"
+        "${LEFT_OUT[@]}"
+}
+
+# Every known way around the guard. docs/attacks.md shows all versions, so one alone is not compared with it.
+stage_attacks() {
+    build_all_servers
+    if [ "${#LEFT_OUT[@]}" != 0 ]; then LEFT_OUT+=(--skip page_is_current); fi
+    # A thousand databases are made and dropped: in memory, where there is enough of it.
+    if as_server test -w /dev/shm && [ "$(df -Pk /dev/shm | awk 'END { print $4 }')" -gt 4000000 ]; then
+        export AG_CLUSTER_DIR=/dev/shm
+    fi
+    # shellcheck disable=SC2086 # no TEST, no argument
+    cargo test --locked -p audit_guard_e2e --features attacks --test attacks -- ${TEST:-} "${LEFT_OUT[@]}"
 }
 
 # Poolers, other extensions, ORMs and drivers, with the library as shipped. The tests load other extensions

@@ -5,7 +5,7 @@
 #   STAGE="regress e2e" PG=16 run.sh         some stages on one version
 #   STAGE=regress TEST=capture run.sh        one test of a stage
 #
-# Stages: lint core pgtest regress isolation e2e roads clients. One that fails does not hide the
+# Stages: lint core pgtest regress isolation e2e roads attacks clients. One that fails does not hide the
 # others, and one that ran nothing has failed. What each printed stays in build/logs.
 
 # One stream, so that what is printed stays in order.
@@ -33,9 +33,9 @@ need_pgrx
 for version in $versions; do use_server "$version" dev; done
 
 plan=()
-for stage in ${STAGE:-lint core pgtest regress isolation e2e roads clients}; do
+for stage in ${STAGE:-lint core pgtest regress isolation e2e roads attacks clients}; do
     case $stage in
-        lint | core | roads) plan+=("$stage -") ;;
+        lint | core | roads | attacks) plan+=("$stage -") ;;
         pgtest) plan+=("$stage $DEFAULT_PG") ;;
         regress | isolation | e2e) for version in $versions; do plan+=("$stage $version"); done ;;
         clients)
@@ -45,7 +45,7 @@ for stage in ${STAGE:-lint core pgtest regress isolation e2e roads clients}; do
                 die "the stage clients needs Debian's PostgreSQL 15"
             fi
             ;;
-        *) die "no stage $stage (lint core pgtest regress isolation e2e roads clients)" ;;
+        *) die "no stage $stage (lint core pgtest regress isolation e2e roads attacks clients)" ;;
     esac
 done
 

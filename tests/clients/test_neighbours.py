@@ -34,8 +34,10 @@ def test_loaded_beside_us(beside):
 
 
 def test_loaded_with_us(preloaded):
-    check_all(preloaded, with_extensions(preloaded, "first", "pg_stat_statements", "pgaudit", "audit_guard"))
-    check_all(preloaded, with_extensions(preloaded, "last", "audit_guard", "pgaudit", "pg_stat_statements"))
+    first = with_extensions(preloaded, "first", "pg_stat_statements", "pgaudit", "audit_guard")
+    check_all(preloaded, first, lockdown=True)
+    last = with_extensions(preloaded, "last", "audit_guard", "pgaudit", "pg_stat_statements")
+    check_all(preloaded, last, lockdown=True)
 
 
 @pytest.mark.last
@@ -49,7 +51,10 @@ def test_loaded_with_us(preloaded):
 )
 def test_loaded_in_another_order(preloaded, order):
     load(preloaded, order.split(","))
-    check_all(preloaded, with_extensions(preloaded, "order", "audit_guard", "pg_stat_statements", "pgaudit"))
+    # Under lockdown a database with protected rows stays, so each order has its own.
+    name = "order_" + order.replace(",", "_")
+    with_extensions(preloaded, name, "audit_guard", "pg_stat_statements", "pgaudit")
+    check_all(preloaded, name, lockdown=True)
 
 
 def test_pgaudit_logs_what_switches_tracking(beside):
@@ -136,10 +141,11 @@ def test_cron(name, request):
     cluster = request.getfixturevalue(name)
     runs = wait_for_jobs(cluster)
     assert {job: status for job, (status, _) in runs.items()} == {
-        job: "failed" if job in ("sweep", "peek") else "succeeded" for job in JOBS
+        job: "failed" if job in ("sweep", "peek", "purge") else "succeeded" for job in JOBS
     }, runs
     assert "audit.audit_log is append-only: DELETE refused" in runs["sweep"][1]
     assert "permission denied" in runs["peek"][1]
+    assert "public.consents is protected: DELETE refused" in runs["purge"][1]
     with cluster.administer("scheduled") as admin:
         first = entries(admin, "parcels")[0]
         assert (first["operation"], first["login_role"], first["actor_role"], first["client_ip"]) == (
@@ -152,6 +158,13 @@ def test_cron(name, request):
         ticks = [row for row in entries(admin, "ticks") if row["operation"] == "UPDATE"]
         assert {(row["login_role"], row["actor_id"]) for row in ticks} == {("app", None)}
         assert len(entries(admin, "parcels")) == 1 <= len(ticks)
+        # Retention by a job takes what is expired, and certifies it.
+        left = admin.execute("SELECT count(*) AS n, min(id) AS first FROM consents").fetchone()
+        assert (left["n"], left["first"]) == (5, 6)
+        certificate = admin.execute(
+            "SELECT login_role, detail FROM audit.guard_events WHERE kind = 'rows_expired'"
+        ).fetchall()
+        assert [(row["login_role"], row["detail"]["rows"]) for row in certificate] == [("app", 5)]
 
 
 def test_cron_recipe_and_its_own_table_tracked(beside):

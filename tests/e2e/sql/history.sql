@@ -70,7 +70,9 @@ UPDATE app.stock SET id = id + 200 WHERE region = 'us';
 UPDATE app.stock SET region = 'eu', id = 33 WHERE region = 'asia' AND id > 2;
 DELETE FROM app.stock WHERE v = 1.50 AND region <> 'eu';
 
--- Rows of other months, as an import would bring them; both edges of the months get some.
+-- Rows of other months, as a restore would bring them; both edges of the months get some.
+BEGIN;
+SELECT audit.begin_restore('rows of other months');
 INSERT INTO audit.audit_log (logged_at, transaction_id, operation, table_schema, table_name, record_id,
     new_record,
                              actor_role, login_role, context)
@@ -81,3 +83,4 @@ FROM unnest(ARRAY['1999-12-31 23:59:59.999999+00']::timestamptz[]
                 FROM generate_series(-1, 6) AS m
                      WHERE m <> 0)
             || ARRAY['2099-01-01 00:00+00']::timestamptz[]) AS at;
+COMMIT;

@@ -61,9 +61,11 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// A folder that goes with the test, and nothing in it yet.
+    /// A folder that goes with the test, and nothing in it yet. It lies in `AG_CLUSTER_DIR`, else in /tmp.
     fn without_data(server: &Server) -> Result<Self> {
-        let made = ok(unprivileged("mktemp", ["-d", "/tmp/audit_guard_e2e.XXXXXX"]).output()?, "mktemp")?;
+        let base = std::env::var("AG_CLUSTER_DIR").unwrap_or_else(|_| "/tmp".to_owned());
+        let folder = format!("{base}/audit_guard_e2e.XXXXXX");
+        let made = ok(unprivileged("mktemp", ["-d", &folder]).output()?, "mktemp")?;
         let dir = PathBuf::from(made.trim());
         let watcher = Some(watch(&dir, server.bin())?);
         Ok(Self { dir, server: server.clone(), watcher, creating: Mutex::new(()) })
@@ -88,10 +90,15 @@ impl Cluster {
     /// Starts the server of an existing data directory. Backends of a killed postmaster may hold its
     /// shared memory for a moment, so this tries again for a while.
     pub fn boot(&self) -> Result<()> {
+        self.boot_with("")
+    }
+
+    /// The same with options for the server, such as `-c work_mem=1MB`.
+    pub fn boot_with(&self, options: &str) -> Result<()> {
         let end = Instant::now() + Duration::from_secs(30);
         loop {
             let (data, log) = (self.data(), self.dir.join("server.log"));
-            let args = ["-D", path(&data)?, "-w", "-t", "60", "-l", path(&log)?, "start"];
+            let args = ["-D", path(&data)?, "-w", "-t", "60", "-l", path(&log)?, "-o", options, "start"];
             let started = self.program("pg_ctl").args(args).output()?;
             if started.status.success() {
                 return Ok(());
@@ -122,6 +129,14 @@ impl Cluster {
     /// Runs a client program to its end and returns what it printed; a failure is an error.
     pub fn run(&self, name: &str, args: &[&str]) -> Result<String> {
         ok(self.program(name).args(args).output()?, &format!("{name} {}", args.join(" ")))
+    }
+
+    /// Runs a shell script in the cluster's folder with its programs, and returns what it printed.
+    pub fn shell(&self, script: &str) -> Result<String> {
+        let path = format!("PATH={}:$PATH; {script}", self.server.bin().display());
+        let mut shell = unprivileged("sh", ["-c", &path]);
+        shell.current_dir(&self.dir).env("PGHOST", &self.dir).env("PGPORT", PORT.to_string());
+        ok(shell.env("PGUSER", "postgres").output()?, script)
     }
 
     /// A new connection.
@@ -190,6 +205,12 @@ impl Cluster {
         let args = ["-D", path(&data)?, "-w", "-m", "fast", "stop"];
         ok(self.program("pg_ctl").args(args).output()?, "pg_ctl stop")?;
         self.boot()
+    }
+
+    /// The same with further settings, which count more than those of before.
+    pub fn restart_with(&self, settings: &[(&str, &str)]) -> Result<()> {
+        self.configure(settings)?;
+        self.restart()
     }
 
     /// Where the cluster's files are; client programs run in it.

@@ -95,9 +95,10 @@ const CONTENTS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Every other table, of ours and of users. What is in the log is compared by month above.
+/// Every other table, of ours and of users. What is in the log is compared by month above; how far retention
+/// is belongs to a database, and begins anew in another.
 const OTHER_TABLES: &str = "SELECT oid::regclass::text FROM pg_class
-     WHERE relkind = 'r' AND NOT relispartition AND relname <> 'guard_events'
+     WHERE relkind = 'r' AND NOT relispartition AND relname NOT IN ('guard_events', 'retention_state')
          AND relnamespace IN ('app'::regnamespace, 'later'::regnamespace, 'audit'::regnamespace)
      ORDER BY oid::regclass::text";
 

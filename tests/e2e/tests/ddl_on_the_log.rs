@@ -27,7 +27,6 @@ fn ddl_on_the_log() -> Result<()> {
         format!("REINDEX TABLE {leaf}"),
         format!("ALTER TABLE {leaf} SET (autovacuum_vacuum_scale_factor = 0.5)"),
         format!("ALTER TABLE {leaf} ALTER COLUMN context SET STATISTICS 10"),
-        format!("ALTER TABLE {leaf} ADD CONSTRAINT later CHECK (id > 0)"),
         format!("CLUSTER {leaf} USING {}_pkey", leaf.trim_start_matches("audit.")),
         "DROP INDEX audit.extra_idx, audit.partial_idx".to_owned(),
         format!("COMMENT ON TABLE {leaf} IS 'commented'"),
@@ -63,13 +62,14 @@ fn ddl_on_the_log() -> Result<()> {
 }
 
 /// A transaction that goes on while its month ends writes into two leaves. The month is cut in two
-/// at a moment a few seconds away.
+/// at a moment a few seconds away, which the event triggers would refuse.
 #[test]
 fn the_month_ends_within_a_transaction() -> Result<()> {
     let (cluster, mut client) = database("month")?;
     run(
         &mut client,
-        "DO $$ DECLARE
+        "ALTER EVENT TRIGGER audit_guard_shield DISABLE; ALTER EVENT TRIGGER audit_guard_shield_drop DISABLE;
+         DO $$ DECLARE
              leaf text;
              low timestamptz;
              high timestamptz;
@@ -86,7 +86,9 @@ fn the_month_ends_within_a_transaction() -> Result<()> {
              EXECUTE format('CREATE TABLE audit.rest (LIKE audit.%I INCLUDING ALL)', leaf);
              EXECUTE format(attach, leaf, low, cut);
              EXECUTE format(attach, 'rest', cut, high);
-         END $$",
+         END $$;
+         ALTER EVENT TRIGGER audit_guard_shield ENABLE ALWAYS;
+         ALTER EVENT TRIGGER audit_guard_shield_drop ENABLE ALWAYS",
     )?;
     run(&mut client, "BEGIN")?;
     // Single statements, and one statement during which it happens.

@@ -34,7 +34,7 @@ mod between_versions {
         let before = client.query_one(identity, &[])?;
         drop(client);
 
-        let new = old.upgrade(&Server::of(18)?, how)?;
+        let new = old.upgrade(&Server::of(18)?, how, &[])?;
         let mut client = new.connect("postgres", "app")?;
         same(&mut client, &expected, &[])?;
         let after = client.query_one(identity, &[])?;

@@ -24,12 +24,13 @@ impl Cluster {
         self.run("pg_ctl", &["-D", path(&self.data())?, "-w", "-m", mode, "stop"]).map(drop)
     }
 
-    /// A cluster of a newer server with everything that this one has. This one is stopped; with `how`
-    /// `--link` it must not be started again.
-    pub fn upgrade(&self, server: &Server, how: &str) -> Result<Self> {
+    /// A cluster of a newer server with everything that this one has, and with these settings already
+    /// while pg_upgrade works on it. This one is stopped; with `how` `--link` it must not be started again.
+    pub fn upgrade(&self, server: &Server, how: &str, settings: &[(&str, &str)]) -> Result<Self> {
         self.stop("fast")?;
         let upgraded = Self::without_data(server)?;
         upgraded.make_data()?;
+        upgraded.configure(settings)?;
         let (old, new) = (self.data(), upgraded.data());
         let args = [
             "-b",
@@ -47,7 +48,6 @@ impl Cluster {
             how,
         ];
         upgraded.run("pg_upgrade", &args)?;
-        upgraded.configure(&[])?;
         upgraded.boot()?;
         Ok(upgraded)
     }

@@ -1,0 +1,5 @@
+-- Attack: UPDATE of every row
+-- As: plain role, owner, superuser
+-- Travels: yes
+
+UPDATE {target} SET {text} = 'forged';

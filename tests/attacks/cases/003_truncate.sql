@@ -1,0 +1,5 @@
+-- Attack: TRUNCATE
+-- As: plain role, owner, superuser
+-- Travels: yes
+
+TRUNCATE {target};

@@ -1,0 +1,5 @@
+-- Attack: DROP SCHEMA CASCADE
+-- As: owner, superuser
+-- On: plain, parted
+
+DROP SCHEMA {schema} CASCADE;

@@ -1,0 +1,14 @@
+-- Attack: event triggers switched off, then DROP TABLE
+-- As: superuser
+-- Open without preload: no trigger fires for commands about event triggers
+
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOR name IN SELECT evtname FROM pg_event_trigger LOOP
+        EXECUTE format('ALTER EVENT TRIGGER %I DISABLE', name);
+    END LOOP;
+END
+$$;
+DROP TABLE {leaf};

@@ -1,0 +1,4 @@
+-- Attack: UPDATE that arrives by logical replication
+-- As: apply worker
+
+UPDATE {leaf} SET {text} = 'forged';

@@ -1,0 +1,4 @@
+-- Attack: TRUNCATE that arrives by logical replication
+-- As: apply worker
+
+TRUNCATE {leaf};

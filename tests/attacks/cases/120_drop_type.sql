@@ -1,0 +1,5 @@
+-- Attack: DROP TYPE CASCADE, which drops a column
+-- As: owner, superuser
+-- On: plain, parted
+
+DROP TYPE {enum} CASCADE;

@@ -1,0 +1,4 @@
+-- Attack: EXPLAIN ANALYZE of a DELETE
+-- As: plain role, superuser
+
+EXPLAIN ANALYZE DELETE FROM {target};
