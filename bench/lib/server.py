@@ -22,7 +22,8 @@ def program_folder():
 
 
 class Server:
-    def __init__(self):
+    def __init__(self, name=""):
+        """Servers that run at the same time need different names."""
         self.bin = program_folder()
         for p in ("initdb", "pg_ctl", "psql", "pgbench"):
             if not (self.bin / p).is_file():
@@ -34,7 +35,7 @@ class Server:
             self.uid = pwd.getpwnam(self.user).pw_uid if self.user else os.getuid()
         except KeyError:
             sys.exit(f"there is no system user {self.user} to run the server: set BENCH_USER")
-        self.home = Path(os.environ.get("BENCH_DIR") or f"/var/tmp/audit_guard_bench_{self.uid}")
+        self.home = Path((os.environ.get("BENCH_DIR") or f"/var/tmp/audit_guard_bench_{self.uid}") + name)
         # Ours: the folder, the lock and the configuration. The server's: these two and what is in them.
         self.data, self.run = self.home / "data", self.home / "run"
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
