@@ -80,20 +80,36 @@ COMMENT ON FUNCTION audit._record_event(text, text, text, jsonb) IS
     'internal: writes one row of guard_events with the caller''s identity and returns its id';
 
 -- A row that this database recorded itself carries the number of the transaction that wrote it, as the server
--- knows it; one that was loaded carries another. What a restore itself leaves behind does not count.
+-- knows it; one that was loaded carries another. What a restore itself leaves behind does not count. Rows are never
+-- removed from a leaf, so its last pages tell whether anything was recorded after a restore.
 CREATE FUNCTION audit._has_own_events() RETURNS text
-LANGUAGE sql STABLE SECURITY DEFINER
+LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
 AS $body$
-    SELECT CASE
-        WHEN EXISTS (SELECT FROM audit.guard_events e
-                     WHERE e.xmin::text::bigint = e.transaction_id & 4294967295
-                       AND e.kind NOT IN ('restore_begun', 'tracking_suspended', 'tracking_resumed',
-                                          'tracking_repaired'))
-          OR EXISTS (SELECT FROM audit.audit_log l
-                     WHERE l.logged_at > clock_timestamp() - interval '31 days'
-                       AND l.xmin::text::bigint = l.transaction_id & 4294967295)
-        THEN 'yes' ELSE '' END
+DECLARE
+    pages constant integer := 8;
+    leaf record;
+    found_one boolean := EXISTS (
+        SELECT FROM audit.guard_events e
+        WHERE e.xmin::text::bigint = e.transaction_id & 4294967295
+          AND e.kind NOT IN ('restore_begun', 'tracking_suspended', 'tracking_resumed', 'tracking_repaired'));
+BEGIN
+    FOR leaf IN
+        SELECT c.oid::regclass AS relation,
+               greatest(pg_relation_size(c.oid) / current_setting('block_size')::integer - pages, 0) AS last_pages
+        FROM pg_class c
+        WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind = 'r'
+          AND c.relname IN (to_char(now(), '"audit_log_"YYYY_MM'),
+                            to_char(now() - interval '1 month', '"audit_log_"YYYY_MM'), 'audit_log_future')
+    LOOP
+        EXIT WHEN found_one;
+        EXECUTE format('SELECT EXISTS (SELECT FROM %s l WHERE l.ctid >= %L '
+                       'AND l.xmin::text::bigint = l.transaction_id & 4294967295)', leaf.relation,
+                       format('(%s,0)', leaf.last_pages)) INTO found_one;
+    END LOOP;
+    RETURN CASE WHEN found_one THEN 'yes' ELSE '' END;
+END
 $body$;
 COMMENT ON FUNCTION audit._has_own_events() IS
     'internal: whether this database has recorded anything itself, rather than only been filled by a restore';

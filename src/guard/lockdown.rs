@@ -65,6 +65,9 @@ fn truncate(table: pg_sys::Oid) {
         Class::Stream => append_only::refuse(Layer::Hook, "TRUNCATE", &shown(table)),
         Class::Protected => retention::refuse_truncate(Layer::Hook, &shown(table)),
         Class::Own => refuse("TRUNCATE", &shown(table), "is written by audit_guard only"),
+        Class::Catalogue if protection::is_installed() => {
+            refuse("TRUNCATE", &shown(table), "is written by the server only");
+        }
         _ => {}
     }
 }

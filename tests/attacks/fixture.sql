@@ -60,4 +60,5 @@ ALTER TYPE vault.kind OWNER TO vault_owner;
 GRANT USAGE ON SCHEMA vault, shop TO mallory, clerk, auditor;
 GRANT ALL ON shop.orders TO mallory, clerk;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA vault, shop TO clerk, mallory;
-SELECT audit.protect(target, '7 years', 'created_at') FROM unnest('{vault.records, vault.parts}'::regclass[]) target;
+SELECT audit.protect(target, '7 years', 'created_at')
+FROM unnest('{vault.records, vault.parts}'::regclass[]) target;

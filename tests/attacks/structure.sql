@@ -20,17 +20,19 @@ SELECT format('relation %s %s kind %s%s owner %s rights %s row security %s %s ru
               m.relforcerowsecurity, m.relhasrules, m.relhastriggers, pg_get_expr(m.relpartbound, m.oid))
 FROM mine m WHERE m.relkind IN ('r', 'p', 'v', 'S')
 UNION ALL
-SELECT format('column %s %s %s %s not null %s identity %s generated %s rights %s default %s', m.name, a.attnum,
-              a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attgenerated,
-              a.attacl, pg_get_expr(d.adbin, d.adrelid))
+SELECT format('column %s %s %s %s not null %s identity %s generated %s rights %s default %s', m.name,
+              a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity,
+              a.attgenerated, a.attacl, pg_get_expr(d.adbin, d.adrelid))
 FROM mine m JOIN pg_attribute a ON a.attrelid = m.oid AND a.attnum > 0
 LEFT JOIN pg_attrdef d ON d.adrelid = m.oid AND d.adnum = a.attnum
 WHERE m.relkind IN ('r', 'p', 'v')
 UNION ALL
-SELECT format('constraint %s %s %s validated %s', m.name, c.conname, pg_get_constraintdef(c.oid), c.convalidated)
+SELECT format('constraint %s %s %s validated %s', m.name, c.conname, pg_get_constraintdef(c.oid),
+              c.convalidated)
 FROM mine m JOIN pg_constraint c ON c.conrelid = m.oid
 UNION ALL
-SELECT format('trigger %s fires %s internal %s %s %s %s', m.name, t.tgenabled, t.tgisinternal, t.tgfoid::regproc,
+SELECT format('trigger %s fires %s internal %s %s %s %s', m.name, t.tgenabled, t.tgisinternal,
+              t.tgfoid::regproc,
               CASE WHEN t.tgisinternal THEN 'internal' ELSE t.tgname END,
               CASE WHEN NOT t.tgisinternal THEN pg_get_triggerdef(t.oid) END)
 FROM mine m JOIN pg_trigger t ON t.tgrelid = m.oid
@@ -51,8 +53,8 @@ SELECT format('inheritance %s of %s pending %s', i.inhrelid::regclass, i.inhpare
 FROM pg_inherits i WHERE EXISTS (SELECT FROM mine m WHERE m.oid IN (i.inhrelid, i.inhparent))
 UNION ALL
 SELECT format('function %s %s', f.oid::regprocedure,
-              md5((f.prosrc, f.probin, f.prolang, f.proowner, f.proconfig, f.prosecdef, f.proacl, f.proleakproof,
-                   f.provolatile, f.proisstrict)::text))
+              md5((f.prosrc, f.probin, f.prolang, f.proowner, f.proconfig, f.prosecdef, f.proacl,
+                   f.proleakproof, f.provolatile, f.proisstrict)::text))
 FROM functions f
 UNION ALL
 SELECT format('type %s %s owner %s %s', t.oid, t.name, t.typowner::regrole,
@@ -75,7 +77,8 @@ WHERE (d.classid = 'pg_trigger'::regclass AND d.objid IN (
    OR (d.classid = 'pg_event_trigger'::regclass)
    OR (d.refclassid = 'pg_extension'::regclass AND d.refobjid = (
           SELECT e.oid FROM pg_extension e WHERE e.extname = 'audit_guard'))
-   OR (d.classid = 'pg_class'::regclass AND d.objid IN (SELECT m.oid FROM mine m WHERE m.relkind IN ('r', 'p')))
+   OR (d.classid = 'pg_class'::regclass AND d.objid IN (
+          SELECT m.oid FROM mine m WHERE m.relkind IN ('r', 'p')))
 UNION ALL
 SELECT format('role %s %s', r.rolname, (r.rolsuper, r.rolinherit, r.rolcreaterole, r.rolcanlogin,
               r.rolbypassrls))
@@ -94,6 +97,7 @@ FROM pg_sequences s WHERE s.schemaname IN ('vault', 'shop')
 UNION ALL
 SELECT format('numbers of the log given twice %s', count(*) - count(DISTINCT l.id)) FROM audit.audit_log l
 UNION ALL
-SELECT format('forged rows %s %s %s', (SELECT count(*) FROM audit.audit_log l WHERE l.record_id LIKE 'forged%'),
+SELECT format('forged rows %s %s %s',
+              (SELECT count(*) FROM audit.audit_log l WHERE l.record_id LIKE 'forged%'),
               (SELECT count(*) FROM vault.records r WHERE r.note LIKE 'forged%'),
               (SELECT count(*) FROM vault.parts p WHERE p.note LIKE 'forged%'))

@@ -17,6 +17,9 @@ pub(super) unsafe fn judge(statement: &pg_sys::AlterTableStmt, command: &Command
         if statement.objtype == OBJECT_TYPE {
             return command.on_type(names::row_type(target));
         }
+        if protection::class(target) == Class::Catalogue && protection::is_installed() {
+            return Some(command.refuse(names::relation_text(target)));
+        }
         // What is done to a table is done to its partitions and children.
         let guarded = std::iter::once(target)
             .chain(relation::partitions(target))

@@ -1,9 +1,5 @@
--- Attack: REASSIGN OWNED, then DROP OWNED
+-- Attack: DROP OWNED CASCADE of the owner's tables
 -- As: superuser
+-- On: plain, parted
 
-REASSIGN OWNED BY {owner} TO mallory;
-\if plain, parted
-DROP OWNED BY mallory CASCADE;
-\endif
-\finally
-GRANT USAGE ON SCHEMA vault, shop TO mallory;
+DROP OWNED BY {owner} CASCADE;

@@ -1,7 +1,8 @@
 -- Attack: hostile functions and operators first in the search_path, then DELETE
 -- As: plain role, superuser
 
-CREATE FUNCTION evil.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS $$ SELECT timestamptz '2100-01-01' $$;
+CREATE FUNCTION evil.clock_timestamp() RETURNS timestamptz LANGUAGE sql
+AS $$ SELECT timestamptz '2100-01-01' $$;
 CREATE FUNCTION evil.now() RETURNS timestamptz LANGUAGE sql AS $$ SELECT timestamptz '2100-01-01' $$;
 CREATE FUNCTION evil.earlier(timestamptz, interval) RETURNS timestamptz LANGUAGE sql
 AS $$ SELECT timestamptz '2100-01-01' $$;

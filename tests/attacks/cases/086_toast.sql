@@ -5,6 +5,7 @@
 
 DO $$
 BEGIN
-    EXECUTE format('DELETE FROM %s', (SELECT reltoastrelid::regclass FROM pg_class WHERE oid = '{leaf}'::regclass));
+    EXECUTE format('DELETE FROM %s',
+                   (SELECT reltoastrelid::regclass FROM pg_class WHERE oid = '{leaf}'::regclass));
 END
 $$;

@@ -107,8 +107,8 @@ impl<'a> Arena<'a> {
         })
     }
 
-    /// Against the guard; `source` has what a worker applies. Everybody tries it on everything in one database,
-    /// which is judged once; only if that finds damage they are told apart.
+    /// Against the guard; `source` has what a worker applies. Everybody tries it on everything in one
+    /// database, which is judged once; only if that finds damage they are told apart.
     pub(crate) fn guarded(&mut self, case: &Case, level: Level, source: &World) -> Outcomes {
         let variants: Vec<(Who, Target)> = case.variants().collect();
         let alone = ["\\mark", "\\finally"].iter().any(|word| case.script.contains(word));

@@ -1,5 +1,12 @@
-//! Runs an attack's script: SQL one statement after the other, going on after errors as attackers do, and
-//! commands of the operating system where a line begins with a backslash.
+//! Runs an attack's script: SQL one statement after the other, going on after errors as attackers do. Words
+//! in braces stand for what is attacked. A line that begins with a backslash is for this driver:
+//!
+//! * `\as ROLE`, `\in DATABASE`, `\reconnect`: another session
+//! * `\if WORDS` to `\endif`: only for some targets, or servers (`since 17`, `before 17`)
+//! * `\swallowed`: the SQLSTATE that the script has hidden in the setting `evil.swallowed`
+//! * `\mark`: what is now, and not what was at the beginning, must still be there in the end
+//! * `\finally`: what follows takes back what was done outside of the database
+//! * `\single OPTIONS` to `\end`: in single-user mode; the other commands are in [`os::command`]
 
 use std::collections::VecDeque;
 
@@ -167,7 +174,7 @@ impl<'a> Attack<'a> {
     fn steps(&self) -> Result<(Vec<Step>, Vec<Step>)> {
         let (mut attack, mut last) = (Vec::new(), Vec::new());
         let (mut skipping, mut tidying, mut sql) = (false, false, String::new());
-        for line in self.words(&self.case.script).lines() {
+        for line in self.words(&self.case.script).replace(" \\\n", " ").lines() {
             let steps = if tidying { &mut last } else { &mut attack };
             match line.strip_prefix('\\').map(|l| l.split_once(' ').unwrap_or((l, ""))) {
                 Some(("if", condition)) => skipping = !self.holds(condition)?,
