@@ -108,7 +108,11 @@ impl Command {
                 }
                 T_GrantStmt => rights::granted(&*tree.cast(), self),
                 T_DropOwnedStmt => rights::owned((*tree.cast::<pg_sys::DropOwnedStmt>()).roles, self),
-                T_ReassignOwnedStmt => rights::owned((*tree.cast::<pg_sys::ReassignOwnedStmt>()).roles, self),
+                T_ReassignOwnedStmt => {
+                    let statement = &*tree.cast::<pg_sys::ReassignOwnedStmt>();
+                    rights::owned(statement.roles, self)
+                        .or_else(|| rights::becomes_ours(statement.newrole, self))
+                }
                 T_AlterExtensionContentsStmt => server::extension_contents(&*tree.cast(), self),
                 _ => None,
             };

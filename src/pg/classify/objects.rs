@@ -4,7 +4,7 @@ use super::super::permit;
 use super::super::protection::{self, Class};
 use super::super::{acting, names, tree, trigger_row};
 use super::alter_table::is_guard;
-use super::{Command, Refusal, Scope, ask, server};
+use super::{Command, Refusal, Scope, ask, rights, server};
 use pgrx::pg_sys::ObjectType::*;
 use pgrx::prelude::*;
 
@@ -113,12 +113,7 @@ pub(super) unsafe fn given(statement: &pg_sys::AlterOwnerStmt, command: &Command
         match statement.objectType {
             OBJECT_FUNCTION | OBJECT_PROCEDURE | OBJECT_ROUTINE => {
                 let function = (*statement.object.cast::<pg_sys::ObjectWithArgs>()).objname;
-                command.on_function(function).or_else(|| {
-                    // It would run with the rights of our owner.
-                    let to_owner = tree::role(statement.newowner) == acting::audit_owner();
-                    (to_owner && acting::audit_owner().is_some())
-                        .then(|| command.refuse("role audit_owner".to_owned()))
-                })
+                command.on_function(function).or_else(|| rights::becomes_ours(statement.newowner, command))
             }
             OBJECT_SCHEMA if tree::string(statement.object) == Some(c"audit") => {
                 let keeps = tree::role(statement.newowner) == names::schema_owner(c"audit");

@@ -1,6 +1,6 @@
 //! GRANT and REVOKE, and what is done to everything that a role owns.
 
-use super::super::{names, protection, tree};
+use super::super::{acting, names, protection, tree};
 use super::{Command, Refusal, ask};
 use pgrx::pg_sys::{GrantTargetType::*, ObjectType::*};
 use pgrx::prelude::*;
@@ -81,6 +81,13 @@ pub(super) unsafe fn owned(roles: *mut pg_sys::List, command: &Command) -> Optio
             (!table.is_empty()).then(|| command.refuse(table))
         })
     }
+}
+
+/// What audit_owner owns runs with its rights: nobody gives it functions of their own.
+pub(super) unsafe fn becomes_ours(owner: *mut pg_sys::RoleSpec, command: &Command) -> Option<Refusal> {
+    let ours = acting::audit_owner()?;
+    // SAFETY: as for `granted`.
+    (unsafe { tree::role(owner) } == Some(ours)).then(|| command.refuse("role audit_owner".to_owned()))
 }
 
 /// Nobody becomes a member of audit_owner.
