@@ -96,7 +96,7 @@ DECLARE
           AND e.kind NOT IN ('restore_begun', 'tracking_suspended', 'tracking_resumed', 'tracking_repaired'));
 BEGIN
     FOR leaf IN
-        SELECT c.oid::regclass AS relation,
+        SELECT c.oid AS id,
                greatest(pg_relation_size(c.oid) / current_setting('block_size')::integer - pages, 0) AS last_pages
         FROM pg_class c
         WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind = 'r'
@@ -104,8 +104,10 @@ BEGIN
                             to_char(now() - interval '1 month', '"audit_log_"YYYY_MM'), 'audit_log_future')
     LOOP
         EXIT WHEN found_one;
-        EXECUTE format('SELECT EXISTS (SELECT FROM %s l WHERE l.ctid >= %L '
-                       'AND l.xmin::text::bigint = l.transaction_id & 4294967295)', leaf.relation,
+        -- Through the log: a restore with --no-owner leaves its leaves to somebody else.
+        EXECUTE format('SELECT EXISTS (SELECT FROM audit.audit_log l WHERE l.tableoid = %s AND l.ctid >= %L '
+                       'AND l.logged_at > clock_timestamp() - interval ''62 days'' '
+                       'AND l.xmin::text::bigint = l.transaction_id & 4294967295)', leaf.id,
                        format('(%s,0)', leaf.last_pages)) INTO found_one;
     END LOOP;
     RETURN CASE WHEN found_one THEN 'yes' ELSE '' END;
