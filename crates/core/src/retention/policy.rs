@@ -76,11 +76,12 @@ mod tests {
 
     #[test]
     fn arguments_come_back_in_any_order() {
-        let policy = Policy::parse(["timestamp=created_at#3@16444", "retention=P7Y"]).expect("two arguments");
-        assert_eq!(policy.retention, "P7Y");
+        let policy =
+            Policy { retention: "P7Y".to_owned(), timestamp: ColumnRef::parse("created_at#3@16444") };
         assert_eq!(policy.timestamp.name, "created_at");
         let args = policy.to_args();
-        assert_eq!(Policy::parse(args.iter().map(String::as_str)), Ok(policy));
+        assert_eq!(Policy::parse(args.iter().map(String::as_str)), Ok(policy.clone()));
+        assert_eq!(Policy::parse(args.iter().rev().map(String::as_str)), Ok(policy));
     }
 
     #[test]
