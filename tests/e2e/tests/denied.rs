@@ -357,8 +357,10 @@ fn maintenance_by_the_worker() -> Result<()> {
     cluster.run("pg_restore", &["-d", "copy", "-e", dump])?;
     let leaves = "SELECT count(*) > 24 FROM pg_inherits WHERE inhparent = 'audit.audit_log'::regclass";
     for client in [&mut client, &mut copy] {
-        // A minute until it is due, and one more for slow machines.
-        wait_until(client, leaves).or_else(|_| wait_until(client, leaves))?;
+        // A minute until it is due, and two more for machines that are busy with other tests.
+        wait_until(client, leaves)
+            .or_else(|_| wait_until(client, leaves))
+            .or_else(|_| wait_until(client, leaves))?;
     }
     Ok(())
 }
