@@ -80,8 +80,9 @@ COMMENT ON FUNCTION audit._record_event(text, text, text, jsonb) IS
     'internal: writes one row of guard_events with the caller''s identity and returns its id';
 
 -- A row that this database recorded itself carries the number of the transaction that wrote it, as the server
--- knows it; one that was loaded carries another. What a restore itself leaves behind does not count. Rows are never
--- removed from a leaf, so its last pages tell whether anything was recorded after a restore.
+-- knows it; those that were loaded carry others, of which one may be the same by chance, but not all. What a
+-- restore itself leaves behind does not count. Rows are never removed from a leaf, so its last pages tell whether
+-- anything was recorded after a restore.
 CREATE FUNCTION audit._has_own_events() RETURNS text
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -92,8 +93,9 @@ DECLARE
     leaf record;
     found_one boolean := EXISTS (
         SELECT FROM audit.guard_events e
-        WHERE e.xmin::text::bigint = e.transaction_id & 4294967295
-          AND e.kind NOT IN ('restore_begun', 'tracking_suspended', 'tracking_resumed', 'tracking_repaired'));
+        WHERE e.kind NOT IN ('restore_begun', 'tracking_suspended', 'tracking_resumed', 'tracking_repaired')
+        GROUP BY e.xmin::text
+        HAVING bool_and(e.xmin::text::bigint = e.transaction_id & 4294967295));
 BEGIN
     FOR leaf IN
         SELECT c.oid AS id,
@@ -107,7 +109,8 @@ BEGIN
         -- Through the log: a restore with --no-owner leaves its leaves to somebody else.
         EXECUTE format('SELECT EXISTS (SELECT FROM audit.audit_log l WHERE l.tableoid = %s AND l.ctid >= %L '
                        'AND l.logged_at > clock_timestamp() - interval ''62 days'' '
-                       'AND l.xmin::text::bigint = l.transaction_id & 4294967295)', leaf.id,
+                       'GROUP BY l.xmin::text '
+                       'HAVING bool_and(l.xmin::text::bigint = l.transaction_id & 4294967295))', leaf.id,
                        format('(%s,0)', leaf.last_pages)) INTO found_one;
     END LOOP;
     RETURN CASE WHEN found_one THEN 'yes' ELSE '' END;
