@@ -93,9 +93,10 @@ DECLARE
     leaf record;
     found_one boolean := EXISTS (
         SELECT FROM audit.guard_events e
-        WHERE e.kind NOT IN ('restore_begun', 'tracking_suspended', 'tracking_resumed', 'tracking_repaired')
         GROUP BY e.xmin::text
-        HAVING bool_and(e.xmin::text::bigint = e.transaction_id & 4294967295));
+        HAVING bool_and(e.xmin::text::bigint = e.transaction_id & 4294967295)
+           AND bool_or(e.kind NOT IN ('restore_begun', 'tracking_suspended', 'tracking_resumed',
+                                      'tracking_repaired')));
 BEGIN
     FOR leaf IN
         SELECT c.oid AS id,
