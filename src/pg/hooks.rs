@@ -119,6 +119,7 @@ unsafe fn judge_writes(statement: &pg_sys::PlannedStmt, judges: Judges) {
                 continue;
             }
             let plan = &*node.cast::<pg_sys::ModifyTable>();
+            let writes = writes_of(plan);
             let count = plan.resultRelations.as_ref().map_or(0, |list| list.length);
             let results = (0..count).map(|at| (*(*plan.resultRelations).elements.add(at as usize)).int_value);
             let root = Some(plan.rootRelation as i32).filter(|&root| root > 0);
@@ -126,9 +127,7 @@ unsafe fn judge_writes(statement: &pg_sys::PlannedStmt, judges: Judges) {
             for position in root.into_iter().chain(results) {
                 let entry = (*(*statement.rtable).elements.add(position as usize - 1)).ptr_value;
                 let table = (*entry.cast::<pg_sys::RangeTblEntry>()).relid;
-                for write in writes_of(plan) {
-                    (judges.write)(table, write);
-                }
+                writes.iter().for_each(|&write| (judges.write)(table, write));
             }
         }
     }
