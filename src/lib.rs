@@ -6,6 +6,7 @@
 
 mod capture;
 mod guard;
+mod ledger;
 mod pg;
 #[cfg(any(test, feature = "pg_test"))]
 mod pg_tests;
@@ -26,7 +27,7 @@ extern "C-unwind" fn _PG_init() {
         pg::worker::register_launcher();
     }
     guard::install_lockdown();
-    pg::events::listen(&[capture::LISTENER, guard::LISTENER]);
+    pg::events::listen(&[capture::LISTENER, guard::LISTENER, ledger::LISTENER]);
 }
 
 /// The version of the loaded library, for example `0.1.0`.

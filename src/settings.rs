@@ -4,6 +4,7 @@ use crate::pg::session;
 use audit_guard_core::request::RequestRules;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
 use std::ffi::CString;
+use std::time::Duration;
 
 /// Which entry of x-forwarded-for, counted from the right, is the client: the number of proxies that append
 /// to it. One, because one proxy in front of the API is the usual set-up.
@@ -44,6 +45,14 @@ static LOCKDOWN: GucSetting<Lockdown> = GucSetting::<Lockdown>::new(Lockdown::On
 static DENIAL_SLOTS: GucSetting<i32> = GucSetting::<i32>::new(1024);
 /// Where our workers work; everywhere.
 static DATABASES: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
+
+/// How soon after their commit rows are sealed, in milliseconds: half a second, so that many commits share a seal
+/// and nobody notices the wait.
+static SEAL_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(500);
+/// How often the sealer shows that it is there when nothing is to be sealed, in seconds.
+static HEARTBEAT: GucSetting<i32> = GucSetting::<i32>::new(60);
+/// The name of the ledger in its checkpoints, when the server's own numbers will not do.
+static LEDGER_ORIGIN: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 
 /// Registers the settings; called once, when the library is loaded.
 pub(crate) fn define() {
@@ -128,7 +137,50 @@ pub(crate) fn define() {
         GucContext::Suset,
         GucFlags::default(),
     );
+    define_ledger();
     session::reserve_settings(c"audit_guard");
+}
+
+fn define_ledger() {
+    GucRegistry::define_int_guc(
+        c"audit_guard.seal_interval",
+        c"Time between two seals while rows are being written.",
+        c"Only the preloaded library seals of its own accord.",
+        &SEAL_INTERVAL,
+        50,
+        60_000,
+        GucContext::Sighup,
+        GucFlags::UNIT_MS,
+    );
+    GucRegistry::define_int_guc(
+        c"audit_guard.heartbeat",
+        c"Time between two seals without rows, as long as the sealer is at work.",
+        c"0 means none.",
+        &HEARTBEAT,
+        0,
+        86_400,
+        GucContext::Sighup,
+        GucFlags::UNIT_S,
+    );
+    GucRegistry::define_string_guc(
+        c"audit_guard.ledger_origin",
+        c"Name of the ledger in its checkpoints, taken over when the ledger begins.",
+        c"Empty means audit_guard/<system identifier>/<database OID>.",
+        &LEDGER_ORIGIN,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+}
+
+/// The time between two seals while rows are being written.
+pub(crate) fn seal_interval() -> Duration {
+    Duration::from_millis(u64::try_from(SEAL_INTERVAL.get()).unwrap_or(500))
+}
+
+/// The time between two seals without rows; None for no such seals.
+pub(crate) fn heartbeat() -> Option<Duration> {
+    let seconds = u64::try_from(HEARTBEAT.get()).unwrap_or(0);
+    (seconds > 0).then(|| Duration::from_secs(seconds))
 }
 
 /// What the preloaded library refuses; nothing when it is not preloaded.

@@ -167,9 +167,34 @@ extension_sql_file!(
     requires = ["install_65_guard_status"]
 );
 extension_sql_file!(
+    "../sql/install/67_ledger_tables.sql",
+    name = "install_67_ledger_tables",
+    requires = ["install_66_maintenance"]
+);
+extension_sql_file!(
+    "../sql/install/68_ledger_streams.sql",
+    name = "install_68_ledger_streams",
+    requires = ["install_67_ledger_tables"]
+);
+extension_sql_file!(
+    "../sql/install/68_sealing.sql",
+    name = "install_68_sealing",
+    requires = ["install_68_ledger_streams"]
+);
+extension_sql_file!(
+    "../sql/install/69_incarnations.sql",
+    name = "install_69_incarnations",
+    requires = ["install_68_sealing"]
+);
+extension_sql_file!(
+    "../sql/install/69_ledger_native.sql",
+    name = "install_69_ledger_native",
+    requires = ["install_69_incarnations"]
+);
+extension_sql_file!(
     "../sql/install/70_import.sql",
     name = "install_70_import",
-    requires = ["install_66_maintenance"]
+    requires = ["install_69_ledger_native"]
 );
 extension_sql_file!(
     "../sql/install/71_import_formats.sql",
@@ -177,9 +202,34 @@ extension_sql_file!(
     requires = ["install_70_import"]
 );
 extension_sql_file!(
+    "../sql/install/72_checkpoints.sql",
+    name = "install_72_checkpoints",
+    requires = ["install_71_import_formats"]
+);
+extension_sql_file!(
+    "../sql/install/73_ledger_checks.sql",
+    name = "install_73_ledger_checks",
+    requires = ["install_72_checkpoints"]
+);
+extension_sql_file!(
+    "../sql/install/73_verify.sql",
+    name = "install_73_verify",
+    requires = ["install_73_ledger_checks"]
+);
+extension_sql_file!(
+    "../sql/install/74_redact.sql",
+    name = "install_74_redact",
+    requires = ["install_73_verify"]
+);
+extension_sql_file!(
+    "../sql/install/75_receipts.sql",
+    name = "install_75_receipts",
+    requires = ["install_74_redact"]
+);
+extension_sql_file!(
     "../sql/install/80_compat.sql",
     name = "install_80_compat",
-    requires = ["install_71_import_formats"]
+    requires = ["install_75_receipts"]
 );
 extension_sql_file!(
     "../sql/install/90_privileges.sql",

@@ -26,7 +26,8 @@ COMMENT ON COLUMN audit.guard_events.kind IS
     'tracking_resumed, tracking_repaired, table_renamed, partition_attached, '
     'partition_detached, schema_tracking_enabled, schema_tracking_disabled, '
     'restore_begun, history_imported, protection_enabled, retention_extended, '
-    'hold_placed, hold_released, partition_expired, rows_expired, clock_confirmed, maintenance_scheduled';
+    'hold_placed, hold_released, partition_expired, rows_expired, clock_confirmed, maintenance_scheduled, '
+    'key_trusted, key_withdrawn, discontinuity_declared, ledger_continued, redacted';
 COMMENT ON COLUMN audit.guard_events.object IS 'the table or object that it was about';
 COMMENT ON COLUMN audit.guard_events.reason IS 'why, in the words of the person who did it';
 COMMENT ON COLUMN audit.guard_events.detail IS 'the options before and after, or what belongs to the kind';

@@ -150,24 +150,33 @@ COMMENT ON FUNCTION audit._held_by_time(regclass, timestamptz, timestamptz) IS
     'internal: the condition under which a row r lies in the held span of time';
 
 -- A hold on a table holds for its partitions.
-CREATE FUNCTION audit._hold_condition(target_oid text) RETURNS text
+CREATE FUNCTION audit._hold_conditions(target regclass) RETURNS TABLE (hold_id bigint, condition text)
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $body$
-    SELECT coalesce(string_agg(
-        format('(%s)', concat_ws(' AND ', 'true',
-            'coalesce(' || audit._held_by_key(c.oid, t.stream, h.record_ids) || ', false)',
-            'coalesce(' || audit._held_by_value(c.oid, t.stream, h.subject_column, h.subject) || ', false)',
-            'coalesce(' || audit._held_by_value(c.oid, t.stream, h.tenant_column, h.tenant_id) || ', false)',
-            'coalesce(' || audit._held_by_time(c.oid, h.since, h.until) || ', true)')),
-        ' OR ' ORDER BY h.id), '')
-    FROM (SELECT v.oid AS target, audit._stream_of(v.oid) AS stream
-          FROM (VALUES (_hold_condition.target_oid::oid)) v(oid)) t
-    CROSS JOIN LATERAL (SELECT t.target UNION SELECT p.relid FROM pg_partition_ancestors(t.target) p) a(relid)
+    SELECT h.id,
+           format('(%s)', concat_ws(' AND ', 'true',
+               'coalesce(' || audit._held_by_key(c.oid, t.stream, h.record_ids) || ', false)',
+               'coalesce(' || audit._held_by_value(c.oid, t.stream, h.subject_column, h.subject) || ', false)',
+               'coalesce(' || audit._held_by_value(c.oid, t.stream, h.tenant_column, h.tenant_id) || ', false)',
+               'coalesce(' || audit._held_by_time(c.oid, h.since, h.until) || ', true)'))
+    FROM (SELECT audit._stream_of(_hold_conditions.target)) t(stream)
+    CROSS JOIN LATERAL (SELECT _hold_conditions.target
+                        UNION SELECT p.relid FROM pg_partition_ancestors(_hold_conditions.target) p) a(relid)
     JOIN pg_class c ON c.oid = a.relid
     JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN audit.holds h ON h.table_schema = n.nspname AND h.table_name = c.relname
     WHERE NOT EXISTS (SELECT FROM audit.hold_releases r WHERE r.hold_id = h.id)
+$body$;
+COMMENT ON FUNCTION audit._hold_conditions(regclass) IS
+    'internal: for each hold on a table, the condition in SQL under which a row r of it is held';
+
+CREATE FUNCTION audit._hold_condition(target_oid text) RETURNS text
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT coalesce(string_agg(h.condition, ' OR ' ORDER BY h.hold_id), '')
+    FROM audit._hold_conditions(target_oid::oid::regclass) h
 $body$;
 COMMENT ON FUNCTION audit._hold_condition(text) IS
     'internal: the condition in SQL under which a row r of a table is held; empty when there is no hold';

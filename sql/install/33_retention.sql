@@ -67,10 +67,62 @@ $body$;
 COMMENT ON FUNCTION audit._own_leaves(regclass) IS
     'internal: the leaves of a stream that belong to us, in order of time';
 
+-- Once anything was sealed, only what is sealed may go: a row that left before would never be proven. What is
+-- noted in ledger_unsealed is waiting until the batch that seals it is complete.
+CREATE FUNCTION audit._is_leaf_sealed(stream regclass, leaf regclass) RETURNS boolean
+LANGUAGE plpgsql STABLE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_custom_plan
+AS $body$
+DECLARE
+    here record;
+    stream_no smallint;
+    is_waiting boolean;
+BEGIN
+    IF NOT EXISTS (SELECT FROM audit.seals) THEN
+        RETURN true;
+    END IF;
+    here := audit._ledger_position();
+    SELECT s.stream_no INTO stream_no
+    FROM audit.ledger_streams s WHERE format('%I.%I', s.table_schema, s.table_name)::regclass = stream;
+    EXECUTE format(
+        'SELECT EXISTS (SELECT FROM %1$s r '
+        '               WHERE r.transaction_id >= $1 AND r.id > $2 '
+        '                 AND (r.transaction_id >= $3 '
+        '                      OR NOT pg_visible_in_snapshot(r.transaction_id::text::xid8, $4))) '
+        '    OR $5 > 0 AND EXISTS (SELECT FROM %1$s r JOIN audit.ledger_unsealed u '
+        '                          ON u.incarnation = $6 AND u.stream_no = $7 '
+        '                             AND u.transaction_id = r.transaction_id AND u.number = r.id)', leaf)
+    INTO is_waiting
+    USING pg_snapshot_xmin(here.window_start)::text::bigint,
+          coalesce((here.floors ->> stream_no::text)::bigint, -9223372036854775808),
+          pg_snapshot_xmax(here.window_start)::text::bigint, here.window_start, here.closing_rows,
+          here.incarnation, stream_no;
+    RETURN NOT is_waiting;
+END
+$body$;
+COMMENT ON FUNCTION audit._is_leaf_sealed(regclass, regclass) IS
+    'internal: whether no row of a leaf is waiting to be sealed; also true while nothing is sealed at all';
+
+CREATE FUNCTION audit._is_exported(since timestamptz, until timestamptz) RETURNS boolean
+LANGUAGE plpgsql STABLE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    RETURN (
+        SELECT coalesce((SELECT range_agg(int8range(e.from_size, e.to_size)) FROM audit.ledger_exports e)
+                        @> range_agg(int8range(s.first_leaf, s.size_after)), false)
+        FROM audit.seals s
+        WHERE (since IS NULL OR s.newest_at >= since) AND s.oldest_at < until);
+END
+$body$;
+COMMENT ON FUNCTION audit._is_exported(timestamptz, timestamptz) IS
+    'internal: whether exports cover all seals with rows of a span of time';
+
 -- The leaves of a stream that lie before its retention, and what stands against dropping each of them.
 CREATE FUNCTION audit._expired_leaves(stream regclass)
 RETURNS TABLE (leaf regclass, lower_bound timestamptz, upper_bound timestamptz, has_rows boolean,
-               is_held boolean)
+               is_held boolean, waits_for text)
 LANGUAGE plpgsql STABLE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $body$
@@ -86,6 +138,11 @@ BEGIN
         EXECUTE format('SELECT EXISTS (SELECT FROM %s), EXISTS (SELECT FROM %1$s r WHERE %s)', leaf,
                        coalesce(nullif(held, ''), 'false'))
         INTO has_rows, is_held;
+        waits_for := CASE
+            WHEN NOT has_rows OR is_held THEN NULL
+            WHEN NOT audit._is_leaf_sealed(stream, leaf) THEN 'not all rows are sealed: SELECT audit.seal();'
+            WHEN audit._is_archived_first() AND NOT audit._is_exported(lower_bound, upper_bound)
+            THEN 'audit_guard.archive_before_drop is on, and no export covers it' END;
         RETURN NEXT;
     END LOOP;
 END
@@ -101,7 +158,7 @@ SET search_path = pg_catalog, pg_temp
 AS $body$
     SELECT l.leaf
     FROM audit._expired_leaves(stream) l
-    WHERE NOT l.is_held
+    WHERE NOT l.is_held AND l.waits_for IS NULL
       AND (l.has_rows
            OR l.lower_bound IN (SELECT past.upper_bound FROM audit._leaves(stream) past
                                 WHERE past.lower_bound IS NULL))

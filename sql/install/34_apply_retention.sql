@@ -50,9 +50,9 @@ BEGIN
         SELECT l.*, s.timestamp_column INTO own
         FROM audit._expired_leaves(parent) l
         JOIN audit._stream_policies() s ON s.stream = parent
-        WHERE l.leaf = candidate AND NOT l.is_held;
+        WHERE l.leaf = candidate AND NOT l.is_held AND l.waits_for IS NULL;
     END IF;
-    IF own IS NULL OR audit._is_archived_first() OR audit._clock_problem() IS NOT NULL THEN
+    IF own IS NULL OR audit._clock_problem() IS NOT NULL THEN
         RAISE EXCEPTION '% is no leaf that may go now', candidate
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'SELECT * FROM audit.retention_plan();';
     END IF;
@@ -346,16 +346,16 @@ DECLARE
     block_budget bigint := 16384;
 BEGIN
     nothing.more := false;
-    nothing.action := CASE
-        WHEN audit._is_archived_first()
-        THEN 'kept: audit_guard.archive_before_drop is on, and nothing of it was exported'
-        WHEN NOT audit._is_alone() THEN 'another session is at it'
-        ELSE 'nothing' END;
     PERFORM audit._check_apply(max_rows);
-    IF nothing.action <> 'nothing' THEN
+    IF NOT audit._is_alone() THEN
+        nothing.action := 'another session is at it';
         RETURN NEXT nothing;
         RETURN;
     END IF;
+    nothing.action := CASE
+        WHEN audit._is_archived_first()
+        THEN 'kept: audit_guard.archive_before_drop is on, and nothing more of it was exported'
+        ELSE 'nothing' END;
     -- Holds wait until this step is done.
     LOCK TABLE audit.holds IN ROW SHARE MODE;
     FOR own IN
@@ -376,7 +376,8 @@ BEGIN
         SELECT p.* FROM audit._protected() p
         LEFT JOIN audit.retention_state s ON s.relation = p.target::text
         WHERE NOT p.is_stream AND p.retention IS NOT NULL AND p.timestamp_column IS NOT NULL
-          AND audit._is_due(p.target, p.timestamp_column)
+          -- Exports have rows of streams only.
+          AND NOT audit._is_archived_first() AND audit._is_due(p.target, p.timestamp_column)
         ORDER BY s.last_run_at NULLS FIRST, p.target::text, p.trigger_id
     LOOP
         PERFORM audit._show_at(own.target);

@@ -106,14 +106,21 @@ DECLARE
     own record;
     survey record;
     item audit.retention_item;
-    stopped constant text := coalesce(
-        'refused: ' || audit._clock_problem(),
-        CASE WHEN audit._is_archived_first()
-             THEN 'kept: audit_guard.archive_before_drop is on, and nothing of it was exported' END);
+    clock_problem constant text := 'refused: ' || audit._clock_problem();
+    stopped text;
     next_leaf regclass;
+    waits_for text;
 BEGIN
     FOR own IN SELECT p.* FROM audit._protected() p ORDER BY NOT p.is_stream, p.target::text, p.trigger_id LOOP
         next_leaf := CASE WHEN own.is_stream AND own.retention IS NOT NULL THEN audit._next_leaf(own.target) END;
+        waits_for := CASE WHEN own.is_stream AND own.retention IS NOT NULL
+                          THEN (SELECT l.waits_for FROM audit._expired_leaves(own.target) l
+                                WHERE l.waits_for IS NOT NULL LIMIT 1) END;
+        stopped := coalesce(
+            clock_problem,
+            CASE WHEN next_leaf IS NULL THEN 'kept: ' || waits_for END,
+            CASE WHEN NOT own.is_stream AND audit._is_archived_first()
+                 THEN 'kept: audit_guard.archive_before_drop is on, and exports have rows of streams only' END);
         IF own.is_stream THEN
             SELECT s.* INTO survey FROM audit._survey_stream(own.target, own.timestamp_column) s;
         ELSE

@@ -109,7 +109,8 @@ DECLARE
 BEGIN
     FOR stream IN
         SELECT c.oid FROM audit._guarded_tables() g(oid) JOIN pg_class c ON c.oid = g.oid
-        WHERE c.relnamespace = 'audit'::regnamespace AND NOT c.relispartition
+        JOIN audit.ledger_streams s ON s.table_name = c.relname
+        WHERE c.relnamespace = 'audit'::regnamespace AND s.table_schema = 'audit'
     LOOP
         EXECUTE format('SELECT count(*) FROM %s', stream) INTO in_stream;
         held := held + in_stream;

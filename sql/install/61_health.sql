@@ -1,6 +1,6 @@
 -- Purpose: says what is not as it should be, and with which command it is mended.
 -- Who may call: everybody; it shows names of tables, never their rows.
--- Relies on: 40_partitions.sql, 52_tracked_tables.sql.
+-- Relies on: 40_partitions.sql, 52_tracked_tables.sql; when it is called, on 69_incarnations.sql.
 
 CREATE FUNCTION audit._is_preloaded() RETURNS boolean
 LANGUAGE c STABLE
@@ -79,7 +79,7 @@ BEGIN
     RETURN QUERY SELECT 'preload'::text, true,
         CASE audit._lockdown()
             WHEN 'not preloaded'
-            THEN 'loaded on demand: lockdown and the recording of refused attempts are off '
+            THEN 'loaded on demand: lockdown, the sealer and the recording of refused attempts are off '
                  '(shared_preload_libraries)'
             ELSE 'loaded when the server starts, lockdown is ' || audit._lockdown() END,
         NULL;
@@ -130,6 +130,8 @@ BEGIN
                 ELSE string_agg(format('%s: %s', bad.target, bad.status), ', ' ORDER BY bad.target::text) END,
            string_agg(bad.fix, E'\n' ORDER BY bad.target::text)
     FROM bad;
+
+    RETURN QUERY SELECT item.* FROM audit._ledger_health() item;
 END
 $body$;
 COMMENT ON FUNCTION audit.health() IS 'what is in order and what is not, with the command that mends it';

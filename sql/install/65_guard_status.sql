@@ -347,6 +347,7 @@ AS $body$
 BEGIN
     RETURN QUERY SELECT s.* FROM audit._ownership_state() s;
     RETURN QUERY SELECT s.* FROM audit._table_states() s;
+    RETURN QUERY SELECT s.* FROM audit._ledger_state() s;
     RETURN QUERY SELECT s.* FROM audit._prepared_states() s;
     RETURN QUERY SELECT s.* FROM audit._supabase_state() s;
     RETURN QUERY SELECT s.* FROM audit._event_trigger_state() s;

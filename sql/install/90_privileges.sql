@@ -20,6 +20,22 @@ SELECT pg_extension_config_dump('audit.denied_attempts_id_seq', '');
 SELECT pg_extension_config_dump(
     pg_get_serial_sequence('audit.guard_events', 'id')::regclass, '');
 
+DO $ledger$
+DECLARE
+    own regclass;
+BEGIN
+    FOR own IN
+        SELECT t.* FROM audit._ledger_tables() t
+        UNION ALL
+        SELECT pg_get_serial_sequence(s.name, 'id')::regclass
+        FROM unnest('{audit.checkpoints,audit.verify_runs,audit.ledger_exports,audit.hold_releases}'::text[]) s(name)
+    LOOP
+        PERFORM pg_extension_config_dump(own, CASE WHEN own = 'audit.ledger_streams'::regclass
+                                                   THEN 'WHERE NOT is_builtin' ELSE '' END);
+    END LOOP;
+END
+$ledger$;
+
 -- Ownership first, rights after it: then the rights that a dump compares with name the final owner.
 DO $owner$
 DECLARE
@@ -190,6 +206,39 @@ GRANT EXECUTE ON FUNCTION
     audit._refuse_shorter(regclass, interval, interval), audit._record_protection(regclass),
     audit._extend_protection(regclass, interval), audit._extend_stream(regclass, interval)
     TO audit_admin;
+
+-- The ledger. Everything that a verifier elsewhere needs can be read with SELECT.
+GRANT EXECUTE ON FUNCTION audit.tree_head(), audit.checkpoint(bigint) TO PUBLIC;
+GRANT SELECT ON
+    audit.ledger_streams, audit.ledger_schemas, audit.ledger_incarnations, audit.seals, audit.ledger_subtrees,
+    audit.ledger_unsealed, audit.checkpoints, audit.ledger_keys, audit.ledger_key_withdrawals, audit.verify_runs,
+    audit.ledger_exports
+    TO audit_reader;
+GRANT EXECUTE ON FUNCTION
+    audit.verify(text, timestamptz, timestamptz, text, integer), audit.verify_incremental(bigint, text),
+    audit.explain_row(text, text), audit.explain_row(text, anyelement),
+    audit._verify_range(text, timestamptz, timestamptz, bigint, text, integer, bytea),
+    audit._check_verify(text, timestamptz, timestamptz, integer), audit._check_stream(text),
+    audit._run_slices(bigint[], bigint[], text, timestamptz, timestamptz, integer),
+    audit._slices_query(bigint[], bigint[]), audit._slices(bigint, bigint, timestamptz, timestamptz),
+    audit._verify_slice(bigint, bigint, text, timestamptz, timestamptz), audit._entries(bigint),
+    audit._is_authorised(text, text, text), audit._is_beginning(bigint, bytea, bigint, bytea),
+    audit._check_checkpoint(audit.checkpoints, boolean, boolean, bigint, bigint, timestamptz, timestamptz),
+    audit._check_stored(), audit._check_structure(bigint), audit._check_outsiders(text), audit._check_pruned(jsonb),
+    audit._acknowledged_gaps(bigint, bigint), audit._closing_rows(), audit._leaves_of_origin(text),
+    audit._sum_up(jsonb, boolean, boolean, bigint, bigint, audit.checkpoints, jsonb, jsonb, bigint, bigint),
+    audit._note_run(text, bigint, bigint, bytea, text, bigint), audit._read_note(text, text),
+    audit._trusted_keys(), audit._unsealed()
+    TO audit_reader;
+GRANT EXECUTE ON FUNCTION audit.import_checkpoint(text) TO audit_writer;
+GRANT EXECUTE ON FUNCTION
+    audit.seal(), audit.declare_discontinuity(text), audit.trust_key(text, text), audit.withdraw_key(text, text),
+    audit.record_export(bigint, bigint, bytea, text)
+    TO audit_admin;
+GRANT EXECUTE ON FUNCTION
+    audit.redact(text, text, text[], text, text), audit.redact(text, anyelement, text[], text, text),
+    audit.redact_subject(text, text[], text, text, integer)
+    TO audit_officer;
 
 -- For superusers. Granted, so that an admin is told so in words, and not only that the call is refused.
 GRANT EXECUTE ON FUNCTION

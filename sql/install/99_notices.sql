@@ -25,8 +25,8 @@ BEGIN
                      'audit_writer), supabase_auth_admin may write (audit_writer)';
     END IF;
     IF NOT audit._is_preloaded() THEN
-        RAISE NOTICE 'audit_guard % works without preloading; lockdown and the recording of refused attempts '
-                     'are off', audit.version()
+        RAISE NOTICE 'audit_guard % works without preloading; lockdown, the sealer and the recording of refused '
+                     'attempts are off', audit.version()
             USING HINT = 'shared_preload_libraries = ''audit_guard'', then restart. See: '
                          'SELECT * FROM audit.health();';
     END IF;

@@ -21,6 +21,7 @@ pub(crate) use declared::is_restoring;
 /// What capture wants to hear about transactions.
 pub(crate) const LISTENER: TransactionListener = TransactionListener {
     ends: || {},
+    committed: |_| {},
     ended: || {
         declared::end_transaction();
         trigger::end_transaction();

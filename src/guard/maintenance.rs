@@ -6,7 +6,7 @@
 use crate::pg::call::text_function;
 use crate::pg::shared::{self, Duty};
 use crate::pg::trigger::TriggerCall;
-use crate::pg::{encoding, errors, log, names, session, worker};
+use crate::pg::{encoding, errors, log, names, session, unsealed, worker};
 use crate::settings;
 use audit_guard_core::schedule;
 use pgrx::pg_sys::Datum;
@@ -52,7 +52,12 @@ fn maintain(argument: Datum) {
     }
     let schedule = worker::transaction(c"reading the schedule", || {
         let has_extension = worker::has_extension();
-        if has_extension { text_function(c"_maintenance_schedule", []) } else { Vec::new() }
+        if !has_extension {
+            return Vec::new();
+        }
+        // Rows that a server that was stopped did not seal.
+        unsealed::announce();
+        text_function(c"_maintenance_schedule", [])
     });
     let next = match schedule.as_slice() {
         [] => None,

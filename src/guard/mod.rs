@@ -22,6 +22,7 @@ use crate::pg::events::TransactionListener;
 /// What the guard wants to hear about transactions.
 pub(crate) const LISTENER: TransactionListener = TransactionListener {
     ends: certificate::write_all,
+    committed: |_| {},
     ended: || {
         certificate::forget_all();
         holds::forget();

@@ -5,6 +5,7 @@
 //! waiting; it stays while there is work. Either may end at any moment: what waits, waits for the next one.
 
 use super::maintenance;
+use crate::ledger::worker::Sealers;
 use crate::pg::call::text_function;
 use crate::pg::shared::{self, Duty};
 use crate::pg::worker::{self, Database, Handle};
@@ -52,17 +53,18 @@ fn launch(argument: Datum) {
     }
     let mut started = Started::new();
     let mut visited = BTreeSet::new();
+    let mut sealers = Sealers::default();
     loop {
-        let pause = round(&mut started, &mut visited);
+        let pause = round(&mut started, &mut visited, &mut sealers);
         worker::nap(Duty::Launch, pause);
     }
 }
 
 /// Starts what is to be started; returns how long nothing else is to be done.
-fn round(started: &mut Started, visited: &mut BTreeSet<u32>) -> Duration {
+fn round(started: &mut Started, visited: &mut BTreeSet<u32>, sealers: &mut Sealers) -> Duration {
     let all = worker::transaction(c"looking for databases", worker::databases);
     let databases: BTreeMap<u32, Database> = all.into_iter().map(|known| (known.oid, known)).collect();
-    let mut pause = REST;
+    let mut pause = REST.min(sealers.start(&databases));
     for (oid, oldest) in shared::waiting() {
         match databases.get(&oid) {
             None => give_up(oid, "the database no longer exists"),

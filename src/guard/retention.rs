@@ -6,7 +6,7 @@ use super::policy::TimeColumn;
 use super::{certificate, holds, policy};
 use crate::pg::trigger::TriggerCall;
 use crate::pg::writer::Operation;
-use crate::pg::{errors, ids};
+use crate::pg::{errors, ids, unsealed};
 use crate::{capture, settings};
 use pgrx::prelude::*;
 
@@ -41,6 +41,8 @@ const RESTORE: &str = "In one transaction: SELECT audit.begin_restore('reason');
 /// A row's age is judged by a column of its own, so that column must be true when the row comes. Its time may be
 /// that of the transaction, which may have begun long ago.
 fn check_new(call: &TriggerCall) {
+    // It may be a log that is sealed.
+    unsealed::note_write();
     let policy = policy::of(call);
     let Some(column) = &policy.timestamp else { return };
     let tolerance = settings::insert_time_tolerance();

@@ -4,10 +4,15 @@
 //! that owns a cache looks at the flags when it next needs the cache.
 
 use super::classify::Command;
-use super::{drop, hooks, pinned, protection, surgery, writer};
+use super::{drop, hooks, pinned, protection, surgery, unsealed, writer};
 use pgrx::prelude::*;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+
+// Asked at every commit, and unable to raise an ERROR: called without the guard that pgrx puts around each call.
+unsafe extern "C-unwind" {
+    safe fn GetTopFullTransactionIdIfAny() -> pg_sys::FullTransactionId;
+}
 
 /// A flag that says that what was read about some relations may no longer be true.
 #[derive(Clone, Default)]
@@ -56,6 +61,8 @@ pub(crate) fn roles_changed() -> bool {
 pub(crate) struct TransactionListener {
     /// The transaction is about to be committed or prepared; statements can still be run.
     pub(crate) ends: fn(),
+    /// It was committed, and everybody sees it; with its number, if it had one.
+    pub(crate) committed: fn(transaction: Option<u64>),
     pub(crate) ended: fn(),
     pub(crate) savepoint_aborted: fn(depth: i32),
     pub(crate) savepoint_released: fn(depth: i32),
@@ -124,7 +131,12 @@ unsafe extern "C-unwind" fn transaction_event(
             tell(|listener| (listener.ends)());
             writer::close();
         }
-        XACT_EVENT_COMMIT | XACT_EVENT_PREPARE => tell(|listener| (listener.ended)()),
+        XACT_EVENT_COMMIT => {
+            let transaction = Some(GetTopFullTransactionIdIfAny().value).filter(|&number| number != 0);
+            tell(|listener| (listener.committed)(transaction));
+            tell(|listener| (listener.ended)());
+        }
+        XACT_EVENT_PREPARE => tell(|listener| (listener.ended)()),
         XACT_EVENT_ABORT => {
             pinned::restore();
             writer::forget();
@@ -180,6 +192,10 @@ unsafe extern "C-unwind" fn before_utility(
         let tree = (*statement).utilityStmt;
         let tag = (*tree).type_;
         hooks::before_command(tree);
+        // What it wrote was noted by another session, which is no longer in it.
+        if tag == T_TransactionStmt && commits_prepared(tree) {
+            unsealed::note_write();
+        }
         let uninstalls = hooks::are_installed() && Command::new(tree).uninstalls();
         // What could be lost with the extension was judged above.
         let _permission = uninstalls.then(drop::Permission::give);
@@ -220,4 +236,14 @@ unsafe extern "C-unwind" fn before_utility(
             ),
         }
     }
+}
+
+/// Whether a transaction statement is COMMIT PREPARED.
+///
+/// # Safety
+/// `tree` is a transaction statement.
+unsafe fn commits_prepared(tree: *mut pg_sys::Node) -> bool {
+    // SAFETY: the caller's promise.
+    let kind = unsafe { (*tree.cast::<pg_sys::TransactionStmt>()).kind };
+    kind == pg_sys::TransactionStmtKind::TRANS_STMT_COMMIT_PREPARED
 }

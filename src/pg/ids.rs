@@ -1,6 +1,7 @@
 //! Numbers that every audit row needs: its id, its time, its salt.
 
-use super::acting;
+use super::events::{self, Stale};
+use super::{acting, names};
 use pgrx::prelude::*;
 use std::cell::{Cell, RefCell};
 
@@ -12,6 +13,8 @@ const SALT_BYTES: usize = 16;
 
 thread_local! {
     static BLOCK: Cell<(i64, i64)> = const { Cell::new((0, 0)) };
+    /// Raised when the ids that this backend owns must not be used any more.
+    static FORGOTTEN: RefCell<Option<Stale>> = const { RefCell::new(None) };
     static LAST_TIME: Cell<i64> = const { Cell::new(i64::MIN) };
     static SALTS: RefCell<SaltPool> = const { RefCell::new(SaltPool { owner: 0, used: 0, bytes: [0; 1024] }) };
 }
@@ -27,9 +30,13 @@ unsafe extern "C-unwind" {
 /// The next id of an audit row. Ids rise within a backend; between backends they come in blocks.
 pub(crate) fn next_id(sequence: pg_sys::Oid) -> i64 {
     let (next, end) = BLOCK.get();
-    if next < end {
+    let is_forgotten = FORGOTTEN.with_borrow(|flag| flag.as_ref().is_some_and(Stale::get));
+    if next < end && !is_forgotten {
         BLOCK.set((next + 1, end));
         return next;
+    }
+    if is_forgotten {
+        watch_log();
     }
     let mut first = draw(sequence);
     // Somebody put the sequence back.
@@ -46,11 +53,28 @@ pub(crate) fn check_sequence(sequence: pg_sys::Oid, newest: impl FnOnce() -> Opt
     if BLOCK.get() != (0, 0) {
         return;
     }
+    watch_log();
     let mut first = draw(sequence);
     if let Some(used) = newest().filter(|&used| used >= first) {
         first = draw_after(sequence, used);
     }
     BLOCK.set((first, first + IDS_PER_BLOCK));
+}
+
+/// Listens for word about the log from now on.
+fn watch_log() {
+    let log = names::namespace(c"audit").and_then(|schema| names::relation(schema, c"audit_log"));
+    let flag = log.map(|log| events::watch(vec![log]));
+    FORGOTTEN.with_borrow_mut(|known| *known = flag);
+}
+
+/// Has every backend draw new ids before its next row, as soon as the present transaction is committed.
+pub(crate) fn forget_everywhere() {
+    let log = names::namespace(c"audit").and_then(|schema| names::relation(schema, c"audit_log"));
+    if let Some(log) = log {
+        // SAFETY: sends a message about a relation that exists; an ERROR when it is dropped meanwhile.
+        unsafe { pg_sys::CacheInvalidateRelcacheByRelid(log) };
+    }
 }
 
 fn draw(sequence: pg_sys::Oid) -> i64 {

@@ -150,6 +150,30 @@ pub(crate) fn now() -> i64 {
     unsafe { pg_sys::GetCurrentTimestamp() }
 }
 
+/// The number of the present transaction, if it has one.
+pub(crate) fn transaction_if_any() -> Option<u64> {
+    // SAFETY: reads a variable of the server.
+    Some(unsafe { pg_sys::GetTopFullTransactionIdIfAny().value }).filter(|&number| number != 0)
+}
+
+/// The number that the next transaction will have.
+pub(crate) fn next_transaction() -> u64 {
+    // SAFETY: reads a variable of the server under its lock.
+    unsafe { pg_sys::ReadNextFullTransactionId().value }
+}
+
+/// Waits, at most for `time`; ends with an ERROR when the statement is cancelled.
+pub(crate) fn pause(time: std::time::Duration) {
+    let events = pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
+    let milliseconds = i64::try_from(time.as_millis()).unwrap_or(i64::MAX).max(1);
+    // SAFETY: the latch of this process.
+    unsafe {
+        pg_sys::WaitLatch(pg_sys::MyLatch, events as i32, milliseconds as _, pg_sys::PG_WAIT_EXTENSION);
+        pg_sys::ResetLatch(pg_sys::MyLatch);
+        pg_sys::check_for_interrupts!();
+    }
+}
+
 /// Whether catalogues can be read now.
 pub(crate) fn is_in_transaction() -> bool {
     // SAFETY: reads a variable of the server.

@@ -1,10 +1,11 @@
 //! Shared memory of the preloaded library: refused attempts on their way to the table, who takes them there,
-//! and when which database wants maintenance.
+//! when which database wants maintenance, and which ones have rows to be sealed.
 //!
 //! It is set up by the postmaster. What waits in it survives a restart of the server, and a crash of one of
 //! its processes: the postmaster writes it to a file before it lets go of the memory, and reads it back.
 
-use super::log;
+use super::unsealed::Places;
+use super::{log, unsealed};
 use audit_guard_core::denials::{Attempt, Entry, Header, Ring, Waiting};
 use pgrx::prelude::*;
 use std::cell::Cell;
@@ -34,6 +35,8 @@ pub(crate) enum Duty {
     Record = 2,
     /// Makes partitions and removes what has expired.
     Maintain = 3,
+    /// Puts rows under a seal.
+    Seal = 4,
 }
 
 /// A worker that is there; a free place has no latch.
@@ -58,6 +61,8 @@ struct Segment {
     workers: [Worker; WORKERS],
     schedules: [Schedule; SCHEDULES],
     header: Header,
+    /// Read and changed without the lock.
+    unsealed: Places,
 }
 
 /// What the lock protects.
@@ -185,14 +190,13 @@ fn unlocked<T>(action: impl FnOnce(&mut Shared) -> T) -> Option<T> {
         let entries = segment.add(1).cast::<Entry>();
         let latest = entries.add(slots);
         let free = latest.add(LATEST).cast::<u32>();
-        let segment = &mut *segment;
         let ring = Ring {
-            header: &mut segment.header,
+            header: &mut (*segment).header,
             free: std::slice::from_raw_parts_mut(free, slots),
             entries: std::slice::from_raw_parts_mut(entries, slots),
             latest: std::slice::from_raw_parts_mut(latest, LATEST),
         };
-        let (workers, schedules) = (&mut segment.workers, &mut segment.schedules);
+        let (workers, schedules) = (&mut (*segment).workers, &mut (*segment).schedules);
         Some(action(&mut Shared { ring, workers, schedules }))
     }
 }
@@ -209,6 +213,26 @@ fn locked<T>(action: impl FnOnce(&mut Shared) -> T) -> Option<T> {
     // SAFETY: taken above.
     unsafe { pg_sys::LWLockRelease(lock) };
     result
+}
+
+/// The words that tell which databases have rows to be sealed, if there is shared memory.
+pub(super) fn unsealed() -> Option<&'static Places> {
+    let segment = SEGMENT.load(Ordering::Relaxed);
+    // SAFETY: the memory stays as long as the process; this part of it is atomic words, which nobody borrows in
+    // another way.
+    (!segment.is_null()).then(|| unsafe { &(*segment).unsealed })
+}
+
+/// Runs `action`, which raises no ERROR, while nobody else does anything here.
+pub(super) fn alone<T>(action: impl FnOnce() -> T) -> Option<T> {
+    locked(|_| action())
+}
+
+/// Wakes who has a duty in a database, else the one who starts them.
+pub(super) fn wake(duty: Duty, database: u32) {
+    locked(|shared| {
+        let _ = shared.wake(duty, database) || shared.wake(Duty::Launch, 0);
+    });
 }
 
 impl Shared<'_> {
@@ -300,15 +324,21 @@ unsafe extern "C-unwind" fn leave_at_exit(_code: core::ffi::c_int, _argument: pg
     locked(|shared| {
         for worker in shared.workers.iter_mut().filter(|worker| worker.latch == latch) {
             worker.latch = std::ptr::null_mut();
+            if let (true, Some(places)) = (worker.duty == Duty::Seal as u32, unsealed()) {
+                unsealed::leave(places, worker.database);
+            }
         }
         shared.wake(Duty::Launch, 0);
     });
 }
 
-/// Gives up the duty of recording, unless an attempt came meanwhile.
+/// Gives up the duty of recording or of sealing, unless something came meanwhile.
 pub(crate) fn leave_if_done(duty: Duty, database: u32) -> bool {
     let left = locked(|shared| {
-        let is_done = !shared.ring.databases().contains_key(&database);
+        let is_done = match duty {
+            Duty::Seal => unsealed().is_none_or(|places| unsealed::is_done(places, database)),
+            _ => !shared.ring.databases().contains_key(&database),
+        };
         let worker = shared.workers.iter_mut().find(|worker| worker.is(duty, database));
         if let (true, Some(worker)) = (is_done, worker) {
             worker.latch = std::ptr::null_mut();
@@ -321,6 +351,12 @@ pub(crate) fn leave_if_done(duty: Duty, database: u32) -> bool {
 /// Whether somebody has a duty in a database.
 pub(crate) fn is_attended(duty: Duty, database: u32) -> bool {
     locked(|shared| shared.workers.iter().any(|worker| worker.is(duty, database))).unwrap_or_default()
+}
+
+/// The databases in which somebody has a duty.
+pub(crate) fn attended(duty: Duty) -> Vec<u32> {
+    let all = locked(|shared| shared.workers.to_vec()).unwrap_or_default();
+    all.iter().filter(|worker| worker.is(duty, worker.database)).map(|worker| worker.database).collect()
 }
 
 /// Says when a database next wants maintenance, in microseconds since 2000; None: never. False when so many

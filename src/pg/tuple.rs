@@ -16,9 +16,17 @@ impl Values {
     /// # Safety
     /// `row` is a row of `relation`, which is open.
     pub(crate) unsafe fn read(&mut self, row: pg_sys::HeapTuple, relation: pg_sys::Relation) {
+        // SAFETY: the caller's promise.
+        unsafe { self.read_described(row, (*relation).rd_att) }
+    }
+
+    /// Takes a row of any origin apart, as `read`.
+    ///
+    /// # Safety
+    /// `row` is a row of this `description`.
+    pub(crate) unsafe fn read_described(&mut self, row: pg_sys::HeapTuple, description: pg_sys::TupleDesc) {
         // SAFETY: the caller's promise; both arrays are as long as the row description.
         unsafe {
-            let description = (*relation).rd_att;
             let count = (*description).natts as usize;
             self.datums.resize(count, pg_sys::Datum::null());
             self.nulls.resize(count, true);
@@ -30,6 +38,14 @@ impl Values {
     #[inline]
     pub(crate) fn get(&self, position: usize) -> Option<pg_sys::Datum> {
         (!self.nulls[position]).then(|| self.datums[position])
+    }
+}
+
+impl Values {
+    /// A copy of the value at a position, of which the caller knows the type; None when it is null.
+    pub(crate) fn copy<T: pgrx::FromDatum>(&self, position: usize) -> Option<T> {
+        // SAFETY: the caller's query gives a value of this type there.
+        self.get(position).and_then(|datum| unsafe { T::from_datum(datum, false) })
     }
 }
 
@@ -86,4 +102,19 @@ pub(crate) fn with_payload<T>(value: pg_sys::Datum, read: impl FnOnce(&[u8]) -> 
 pub(crate) fn fixed<'a>(value: pg_sys::Datum) -> &'a [u8; 16] {
     // SAFETY: the caller's column is of such a type (uuid), and its row is still there.
     unsafe { &*value.cast_mut_ptr() }
+}
+
+/// Reads a value of type name.
+pub(crate) fn with_name<T>(value: pg_sys::Datum, read: impl FnOnce(&[u8]) -> T) -> T {
+    // SAFETY: the caller's column is of that type, a NUL-terminated array; its row is still there.
+    unsafe {
+        read(std::ffi::CStr::from_ptr(value.cast_mut_ptr::<core::ffi::c_char>().cast_const()).to_bytes())
+    }
+}
+
+/// An interval as months, days and microseconds.
+pub(crate) fn interval(value: pg_sys::Datum) -> (i32, i32, i64) {
+    // SAFETY: the caller's column is of that type; its row is still there.
+    let interval = unsafe { &*value.cast_mut_ptr::<pg_sys::Interval>() };
+    (interval.month, interval.day, interval.time)
 }

@@ -42,6 +42,7 @@ fn names_of(duty: Duty) -> (&'static str, &'static str) {
         Duty::Launch => ("audit_guard launcher", "audit_guard_launch"),
         Duty::Record => ("audit_guard recorder", "audit_guard_record"),
         Duty::Maintain => ("audit_guard maintenance", "audit_guard_maintain"),
+        Duty::Seal => ("audit_guard sealer", "audit_guard_seal"),
     }
 }
 

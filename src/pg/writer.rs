@@ -9,7 +9,7 @@ use super::events::{self, Stale};
 use super::index::Index;
 use super::leaf::{self, Field, LEAF_COLUMNS, Leaf};
 use super::memory::{Memory, as_top_transaction, keep_for_transaction};
-use super::{ids, maintenance, names};
+use super::{ids, maintenance, names, unsealed};
 use pgrx::prelude::*;
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
@@ -171,6 +171,7 @@ impl Target {
     #[inline]
     fn opened(&mut self) -> Option<pg_sys::Relation> {
         if self.relation.is_none() {
+            unsealed::note_write();
             let lock = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
             // SAFETY: gives null when the relation no longer exists.
             self.relation = unsafe {

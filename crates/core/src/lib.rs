@@ -5,6 +5,7 @@
 //!
 //! * [`change_order`]: the order of changes that are not seen in the order in which they happened.
 //! * [`denials`]: refused attempts on their way to their table.
+//! * [`ledger`]: leaves, roots and proofs of the tree that shows every later change.
 //! * [`options`]: the arguments of a tracking trigger, and which columns they mean today.
 //! * [`request`]: what a request declares about itself in claims and headers.
 //! * [`record_key`]: the text that stands for a record's key.
@@ -14,6 +15,7 @@
 
 pub mod change_order;
 pub mod denials;
+pub mod ledger;
 pub mod options;
 pub mod record_key;
 pub mod request;
