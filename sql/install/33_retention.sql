@@ -84,7 +84,7 @@ BEGIN
     END IF;
     here := audit._ledger_position();
     SELECT s.stream_no INTO stream_no
-    FROM audit.ledger_streams s WHERE format('%I.%I', s.table_schema, s.table_name)::regclass = stream;
+    FROM audit.ledger_streams s WHERE format('%I.%I', s.table_schema, s.table_name)::regclass = _is_leaf_sealed.stream;
     EXECUTE format(
         'SELECT EXISTS (SELECT FROM %1$s r '
         '               WHERE r.transaction_id >= $1 AND r.id > $2 '

@@ -213,6 +213,7 @@ AS $body$
 DECLARE
     allowed_delay constant interval := '10 minutes';
     here constant record := audit._ledger_position();
+    sealed_at constant text := to_char(here.sealed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"');
     rows record;
     identity record;
     item audit.health_item;
@@ -221,7 +222,7 @@ BEGIN
     item.check_name := 'ledger';
     IF identity.state = 'foreign' THEN
         item.ok := false;
-        item.detail := format('sealed last at %s, in another database: %s', here.sealed_at, identity.why);
+        item.detail := format('sealed last at %s, in another database: %s', sealed_at, identity.why);
         item.fix := 'SELECT audit.declare_discontinuity(''restored from the backup of ...'');';
         RETURN NEXT item;
         item.check_name := 'identity';
@@ -235,10 +236,10 @@ BEGIN
         WHEN here.size = 0
         THEN format('nothing is sealed yet, rows without a seal: %s; the worker of the preloaded library seals by '
                     'itself, else: SELECT audit.seal();', rows.waiting)
-        WHEN rows.waiting = 0 THEN format('all rows are sealed, the last at %s', here.sealed_at)
+        WHEN rows.waiting = 0 THEN format('all rows are sealed, the last at %s', sealed_at)
         ELSE format('rows without a seal: %s, first %s, for %s seconds; sealed last at %s', rows.waiting,
                     rows.first_row,
-                    greatest(round(extract(epoch FROM clock_timestamp() - rows.oldest_at)), 0), here.sealed_at) END
+                    greatest(round(extract(epoch FROM clock_timestamp() - rows.oldest_at)), 0), sealed_at) END
         || CASE WHEN audit._is_preloaded() THEN '; the worker seals by itself' ELSE '' END;
     item.fix := CASE WHEN NOT item.ok THEN 'SELECT audit.seal();' END;
     RETURN NEXT item;

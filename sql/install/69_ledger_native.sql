@@ -37,3 +37,31 @@ LANGUAGE c STABLE PARALLEL SAFE COST 10000000 ROWS 10
 AS 'MODULE_PATHNAME', 'verify_slice_wrapper';
 COMMENT ON FUNCTION audit._verify_slice(bigint, bigint, text, timestamptz, timestamptz) IS
     'internal: derives the leaves of some seals again and says what differs, what was erased and what is gone';
+
+CREATE FUNCTION audit._tree_root(size bigint) RETURNS bytea
+LANGUAGE c STABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'tree_root_wrapper';
+COMMENT ON FUNCTION audit._tree_root(bigint) IS
+    'internal: the hash of the tree of the first leaves, from the hashes that are stored; null when there are not '
+    'as many';
+
+CREATE FUNCTION audit._inclusion_path(leaf_index bigint, size bigint) RETURNS bytea[]
+LANGUAGE c STABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'inclusion_path_wrapper';
+COMMENT ON FUNCTION audit._inclusion_path(bigint, bigint) IS
+    'internal: the hashes that lead from a leaf to the root of the tree of one size; null when there is none';
+
+CREATE FUNCTION audit.consistency(from_size bigint, to_size bigint) RETURNS text
+LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'consistency_wrapper';
+COMMENT ON FUNCTION audit.consistency(bigint, bigint) IS
+    'the proof that the tree of one size is the beginning of the tree of another: one hash in base64 per line, as '
+    'RFC 9162 orders them';
+
+CREATE FUNCTION audit._open_note(note text, keys text[])
+RETURNS TABLE (origin text, size bigint, root bytea, key_name text, is_signed boolean)
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'open_note_wrapper';
+COMMENT ON FUNCTION audit._open_note(text, text[]) IS
+    'internal: what a checkpoint says, and whether one of these public keys signed it';

@@ -33,28 +33,28 @@ DECLARE
     who constant audit.request_context := audit.current_context();
     retry constant text := 'audit-guard keygen makes a key and prints what to call: '
                            'SELECT audit.trust_key(''name+id+key'', ''why'');';
-    key_name constant text := audit._verifier_key_name(verifier_key);
+    named constant text := audit._verifier_key_name(verifier_key);
 BEGIN
     IF verifier_key IS NULL THEN
         RAISE EXCEPTION 'verifier_key must not be null' USING ERRCODE = 'null_value_not_allowed', HINT = retry;
-    ELSIF key_name IS NULL THEN
+    ELSIF named IS NULL THEN
         RAISE EXCEPTION 'verifier_key is no Ed25519 key for signed notes'
             USING ERRCODE = 'invalid_parameter_value', HINT = retry;
     END IF;
     PERFORM audit._check_reason(reason, retry);
     IF EXISTS (SELECT FROM audit.ledger_key_withdrawals w
                WHERE w.verifier_key = trust_key.verifier_key) THEN
-        RAISE EXCEPTION 'the key % was withdrawn, for ever', key_name
+        RAISE EXCEPTION 'the key % was withdrawn, for ever', named
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = retry;
     END IF;
     INSERT INTO audit.ledger_keys (verifier_key, key_name, trusted_by, reason)
-    VALUES (trust_key.verifier_key, trust_key.key_name, who.login_role, trust_key.reason)
+    VALUES (trust_key.verifier_key, named, who.login_role, trust_key.reason)
     ON CONFLICT ON CONSTRAINT ledger_keys_pkey DO NOTHING;
     IF NOT FOUND THEN
-        RAISE NOTICE 'the key % is trusted already', key_name;
+        RAISE NOTICE 'the key % is trusted already', named;
         RETURN;
     END IF;
-    PERFORM audit._record_event('key_trusted', key_name, reason,
+    PERFORM audit._record_event('key_trusted', named, reason,
                                 jsonb_build_object('verifier_key', verifier_key));
 END
 $body$;
@@ -68,13 +68,13 @@ AS $body$
 DECLARE
     who constant audit.request_context := audit.current_context();
     retry constant text := 'SELECT verifier_key FROM audit.ledger_keys;';
-    key_name text;
+    named text;
 BEGIN
     IF verifier_key IS NULL THEN
         RAISE EXCEPTION 'verifier_key must not be null' USING ERRCODE = 'null_value_not_allowed', HINT = retry;
     END IF;
     PERFORM audit._check_reason(reason, 'SELECT audit.withdraw_key(''name+id+key'', ''why'');');
-    SELECT k.key_name INTO key_name
+    SELECT k.key_name INTO named
     FROM audit.ledger_keys k WHERE k.verifier_key = withdraw_key.verifier_key;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'this key was never trusted' USING ERRCODE = 'undefined_object', HINT = retry;
@@ -83,10 +83,10 @@ BEGIN
     VALUES (withdraw_key.verifier_key, who.login_role, withdraw_key.reason)
     ON CONFLICT ON CONSTRAINT ledger_key_withdrawals_pkey DO NOTHING;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'the key % was withdrawn already', key_name
+        RAISE EXCEPTION 'the key % was withdrawn already', named
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = retry;
     END IF;
-    PERFORM audit._record_event('key_withdrawn', key_name, reason,
+    PERFORM audit._record_event('key_withdrawn', named, reason,
                                 jsonb_build_object('verifier_key', verifier_key));
 END
 $body$;

@@ -57,7 +57,7 @@ BEGIN
     SELECT c.key INTO summary.code
     FROM jsonb_each(counts) c
     ORDER BY coalesce(array_position(worst_first, c.key), 0), c.key LIMIT 1;
-    summary.code := coalesce(summary.code, CASE WHEN is_proven THEN 'ok' ELSE 'internally_consistent' END);
+    summary.code := coalesce(summary.code, CASE WHEN coalesce(is_proven, false) THEN 'ok' ELSE 'internally_consistent' END);
     summary.rows_checked := rows_checked;
     summary.detail := concat_ws('; ',
         (SELECT 'found: ' || string_agg(format('%s %s', c.value, c.key), ', '
@@ -68,7 +68,7 @@ BEGIN
                          least(size, said.size) - 1, said.key_name)
                   || CASE WHEN size > said.size
                           THEN format(', %s newer ones with each other', size - said.size) ELSE '' END
-             WHEN counts = '{}' AND size = 0 THEN 'nothing is sealed yet'
+             WHEN counts = '{}' AND from_size IS NULL THEN 'nothing is sealed here'
              WHEN counts = '{}'
              THEN 'rows, seals and tree agree with each other; whether all of them were replaced together only a '
                   'checkpoint kept elsewhere can tell' END,
@@ -197,8 +197,8 @@ BEGIN
     END LOOP;
 
     summary := audit._sum_up(
-        counts, is_signed AND coalesce(first_leaf, 0) < said.size, NOT is_part AND stream IS NULL,
-        coalesce(first_leaf, 0), last_leaf, said, redacted, pruned,
+        counts, is_signed AND first_leaf < said.size, NOT is_part AND stream IS NULL,
+        first_leaf, last_leaf, said, redacted, pruned,
         (SELECT u.waiting FROM audit._unsealed() u), checked);
     IF (SELECT sum(c.value::bigint) FROM jsonb_each_text(counts) c) > cardinality(findings) THEN
         summary.detail := summary.detail || format('; the first %s are shown', cardinality(findings));

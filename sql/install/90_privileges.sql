@@ -208,7 +208,10 @@ GRANT EXECUTE ON FUNCTION
     TO audit_admin;
 
 -- The ledger. Everything that a verifier elsewhere needs can be read with SELECT.
-GRANT EXECUTE ON FUNCTION audit.tree_head(), audit.checkpoint(bigint) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION
+    audit.tree_head(), audit.checkpoint(bigint), audit.consistency(bigint, bigint),
+    audit.verify_receipt(jsonb, text), audit._verify_receipt(jsonb, text), audit.wait_sealed(bigint, interval)
+    TO PUBLIC;
 GRANT SELECT ON
     audit.ledger_streams, audit.ledger_schemas, audit.ledger_incarnations, audit.seals, audit.ledger_subtrees,
     audit.ledger_unsealed, audit.checkpoints, audit.ledger_keys, audit.ledger_key_withdrawals, audit.verify_runs,
@@ -216,7 +219,9 @@ GRANT SELECT ON
     TO audit_reader;
 GRANT EXECUTE ON FUNCTION
     audit.verify(text, timestamptz, timestamptz, text, integer), audit.verify_incremental(bigint, text),
-    audit.explain_row(text, text), audit.explain_row(text, anyelement),
+    audit.explain_row(text, text), audit.explain_row(text, anyelement), audit.proof(text, text),
+    audit.proof(text, anyelement), audit.receipt(text, text, text[]), audit.receipt(text, anyelement, text[]),
+    audit._tree_root(bigint), audit._inclusion_path(bigint, bigint), audit._open_note(text, text[]),
     audit._verify_range(text, timestamptz, timestamptz, bigint, text, integer, bytea),
     audit._check_verify(text, timestamptz, timestamptz, integer), audit._check_stream(text),
     audit._run_slices(bigint[], bigint[], text, timestamptz, timestamptz, integer),

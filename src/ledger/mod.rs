@@ -5,6 +5,9 @@
 //! snapshots, in a fixed order, and appends them ([`seal`]). Verifying does the same again and compares
 //! ([`verify`]). What is hashed, and how, is in `audit_guard_core::ledger` and in docs/ledger-format.md.
 
+// pgrx reads the columns of a set from the type of the function, so it has to be written out.
+#![allow(clippy::type_complexity)]
+
 mod explain;
 mod ids;
 mod listener;

@@ -78,7 +78,7 @@ impl Rows {
         );
         let single = format!("SELECT {columns} FROM {table} AS r WHERE r.{number} = $1");
         let prepared = schema.prepare(stream.schema_no);
-        let (span, single) = (Query::new(&span, 4), Query::new(&single, 1));
+        let (span, single) = (Query::new(&span, 4, true), Query::new(&single, 1, false));
         Self { schema, prepared, readers, span, single, table: stream.table.clone() }
     }
 

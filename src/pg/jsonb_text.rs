@@ -134,11 +134,11 @@ pub(crate) fn print(stored: &[u8], out: &mut Vec<u8>) {
         out.push(b'{');
         if let Some(mut members) = members(stored) {
             let mut separator: &[u8] = b"";
-            while let Some(key) = members.keys.next() {
+            for (key, value) in members.keys.by_ref().zip(members.values.by_ref()) {
                 out.extend_from_slice(separator);
                 string(key.bytes, out);
                 out.extend_from_slice(b": ");
-                members.values.by_ref().take(1).for_each(|value| value.print(out));
+                value.print(out);
                 separator = b", ";
             }
         }

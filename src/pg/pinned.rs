@@ -98,9 +98,28 @@ pub(crate) fn restore() {
 
 /// Runs `action` with the search path of our own functions.
 pub(crate) fn with_search_path<T>(action: impl FnOnce() -> T) -> T {
+    with_settings(&[(c"search_path", c"pg_catalog, pg_temp")], action)
+}
+
+/// Runs `action` so that queries planned in it read an index in its order, as many rows as there may be: to sort wide
+/// rows costs more than to hash them.
+pub(crate) fn with_index_order<T>(action: impl FnOnce() -> T) -> T {
+    let settings = [
+        (c"search_path", c"pg_catalog, pg_temp"),
+        (c"enable_sort", c"off"),
+        (c"enable_bitmapscan", c"off"),
+        (c"enable_seqscan", c"off"),
+        (c"jit", c"off"),
+    ];
+    with_settings(&settings, action)
+}
+
+fn with_settings<T>(settings: &[(&CStr, &CStr)], action: impl FnOnce() -> T) -> T {
     // SAFETY: the level is opened and ended in pairs; an ERROR ends it with its transaction.
     let level = unsafe { pg_sys::NewGUCNestLevel() };
-    set_until_level_ends(c"search_path", c"pg_catalog, pg_temp");
+    for (name, value) in settings {
+        set_until_level_ends(name, value);
+    }
     let result = action();
     // SAFETY: as above.
     unsafe { pg_sys::AtEOXact_GUC(false, level) };

@@ -1,18 +1,16 @@
 //! Queries of ours that only read, under the active snapshot, also in a parallel worker: small ones, and those whose
-//! rows are many, which are prepared once per process and read through a portal.
+//! rows are many, which are prepared once per process and whose rows are taken from the executor one by one.
 
 use super::tuple::Values;
 use super::{errors, pinned};
 use pgrx::prelude::*;
 use std::ffi::{CStr, CString};
 
-/// Rows that one call of the portal reads.
-const FETCH: i64 = 2000;
-
 /// A prepared query with bigint parameters; freed with its owner.
 pub(crate) struct Query {
     plan: pg_sys::SPIPlanPtr,
     parameters: usize,
+    is_ordered: bool,
 }
 
 /// Runs `action` connected to SPI; an ERROR disconnects with the transaction.
@@ -73,13 +71,14 @@ pub(crate) fn select<T>(text: &str, arguments: &[Argument], mut read: impl FnMut
 }
 
 impl Query {
-    /// Prepares a SELECT of ours; the plan serves whatever the parameters are.
-    pub(crate) fn new(text: &str, parameters: usize) -> Self {
+    /// Prepares a SELECT of ours; the plan serves whatever the parameters are. One that is ordered reads an index in
+    /// that order.
+    pub(crate) fn new(text: &str, parameters: usize, is_ordered: bool) -> Self {
         let mut types = vec![pg_sys::INT8OID; parameters];
         let plan = connected(|| {
             pinned::with_search_path(|| {
                 let Ok(text) = CString::new(text) else { return std::ptr::null_mut() };
-                let options = pg_sys::CURSOR_OPT_GENERIC_PLAN | pg_sys::CURSOR_OPT_NO_SCROLL;
+                let options = pg_sys::CURSOR_OPT_GENERIC_PLAN;
                 // SAFETY: connected to SPI; the query is NUL-terminated and takes as many parameters as types
                 // are given.
                 unsafe {
@@ -103,58 +102,99 @@ impl Query {
                 None,
             );
         }
-        Self { plan, parameters }
+        Self { plan, parameters, is_ordered }
     }
 
     /// Gives the rows to `each`, one after the other, until there are no more or it says false. Each row is there
     /// only during its call.
     pub(crate) fn rows(&self, parameters: &[i64], mut each: impl FnMut(&Values) -> bool) {
         debug_assert_eq!(parameters.len(), self.parameters, "one value for each parameter");
-        let mut arguments: Vec<pg_sys::Datum> = parameters.iter().map(|&value| value.into()).collect();
-        connected(|| {
-            let mut values = Values::default();
-            // SAFETY: connected to SPI; the plan takes as many bigints as are given; rows are read before the
-            // next ones are fetched, and what their conversion allocates is freed with them.
-            unsafe {
-                let portal = pg_sys::SPI_cursor_open(
-                    std::ptr::null(),
-                    self.plan,
-                    arguments.as_mut_ptr(),
-                    std::ptr::null(),
-                    true,
-                );
-                let memory = pg_sys::AllocSetContextCreateExtended(
-                    pg_sys::CurrentMemoryContext,
-                    c"audit_guard rows".as_ptr(),
-                    pg_sys::ALLOCSET_DEFAULT_MINSIZE as usize,
-                    pg_sys::ALLOCSET_DEFAULT_INITSIZE as usize,
-                    pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
-                );
-                let mut goes_on = true;
-                while goes_on {
-                    pg_sys::check_for_interrupts!();
-                    pg_sys::SPI_cursor_fetch(portal, true, FETCH as _);
-                    let table = pg_sys::SPI_tuptable;
-                    let count = pg_sys::SPI_processed as usize;
-                    for position in 0..count {
-                        let caller = pg_sys::MemoryContextSwitchTo(memory);
-                        values.read_described(*(*table).vals.add(position), (*table).tupdesc);
-                        goes_on = each(&values);
-                        pg_sys::MemoryContextSwitchTo(caller);
-                        pg_sys::MemoryContextReset(memory);
-                        if !goes_on {
-                            break;
-                        }
-                    }
-                    pg_sys::SPI_freetuptable(table);
-                    goes_on &= count == FETCH as usize;
-                }
-                pg_sys::MemoryContextDelete(memory);
-                pg_sys::SPI_cursor_close(portal);
+        let mut run = || self.run(parameters, &mut each);
+        connected(|| if self.is_ordered { pinned::with_index_order(run) } else { run() });
+    }
+
+    fn run(&self, parameters: &[i64], each: &mut dyn FnMut(&Values) -> bool) {
+        // SAFETY: connected to SPI; the plan takes as many bigints as are given; the receiver lives on this stack
+        // until the query has ended.
+        unsafe {
+            let memory = pg_sys::AllocSetContextCreateExtended(
+                pg_sys::CurrentMemoryContext,
+                c"audit_guard row".as_ptr(),
+                pg_sys::ALLOCSET_DEFAULT_MINSIZE as usize,
+                pg_sys::ALLOCSET_DEFAULT_INITSIZE as usize,
+                pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
+            );
+            let mut receiver = Receiver {
+                server: pg_sys::DestReceiver {
+                    receiveSlot: Some(receive),
+                    rStartup: Some(start),
+                    rShutdown: Some(finish),
+                    rDestroy: Some(finish),
+                    mydest: pg_sys::CommandDest::DestNone,
+                },
+                values: Values::default(),
+                memory,
+                each,
+            };
+            let list = pg_sys::makeParamList(parameters.len() as i32);
+            for (position, &value) in parameters.iter().enumerate() {
+                let parameter = (*list).params.as_mut_ptr().add(position);
+                *parameter = pg_sys::ParamExternData {
+                    value: value.into(),
+                    isnull: false,
+                    pflags: pg_sys::PARAM_FLAG_CONST as u16,
+                    ptype: pg_sys::INT8OID,
+                };
             }
-        });
+            let mut options = pg_sys::SPIExecuteOptions {
+                params: list,
+                read_only: true,
+                dest: (&raw mut receiver).cast(),
+                ..Default::default()
+            };
+            pg_sys::SPI_execute_plan_extended(self.plan, &mut options);
+            pg_sys::MemoryContextDelete(memory);
+        }
     }
 }
+
+/// Takes the rows of a query as the executor makes them, without a copy.
+#[repr(C)]
+struct Receiver<'a> {
+    server: pg_sys::DestReceiver,
+    values: Values,
+    memory: pg_sys::MemoryContext,
+    each: &'a mut dyn FnMut(&Values) -> bool,
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn receive(
+    slot: *mut pg_sys::TupleTableSlot,
+    receiver: *mut pg_sys::DestReceiver,
+) -> bool {
+    // SAFETY: the executor calls with the receiver that it was given, which `run` made; what the conversion of a row
+    // allocates is freed with it.
+    unsafe {
+        let receiver = &mut *receiver.cast::<Receiver>();
+        let caller = pg_sys::MemoryContextSwitchTo(receiver.memory);
+        receiver.values.take(slot);
+        let goes_on = (receiver.each)(&receiver.values);
+        pg_sys::MemoryContextSwitchTo(caller);
+        pg_sys::MemoryContextReset(receiver.memory);
+        goes_on
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn start(
+    _receiver: *mut pg_sys::DestReceiver,
+    _operation: i32,
+    _row: pg_sys::TupleDesc,
+) {
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn finish(_receiver: *mut pg_sys::DestReceiver) {}
 
 impl Drop for Query {
     fn drop(&mut self) {

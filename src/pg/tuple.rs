@@ -34,6 +34,25 @@ impl Values {
         }
     }
 
+    /// Takes a row of the executor's apart, as `read`.
+    ///
+    /// # Safety
+    /// `slot` holds a row.
+    pub(crate) unsafe fn take(&mut self, slot: *mut pg_sys::TupleTableSlot) {
+        // SAFETY: the caller's promise; both arrays of the slot are as long as its row description.
+        unsafe {
+            let columns = (*(*slot).tts_tupleDescriptor).natts;
+            if i32::from((*slot).tts_nvalid) < columns {
+                pg_sys::slot_getsomeattrs_int(slot, columns);
+            }
+            let count = (*slot).tts_nvalid as usize;
+            self.datums.clear();
+            self.datums.extend_from_slice(std::slice::from_raw_parts((*slot).tts_values, count));
+            self.nulls.clear();
+            self.nulls.extend_from_slice(std::slice::from_raw_parts((*slot).tts_isnull, count));
+        }
+    }
+
     /// The value at a position, None when it is null.
     #[inline]
     pub(crate) fn get(&self, position: usize) -> Option<pg_sys::Datum> {

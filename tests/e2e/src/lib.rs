@@ -7,11 +7,13 @@
 pub mod cluster;
 pub mod guarded;
 pub mod judge;
+pub mod ledger;
 pub mod replay;
 pub mod session;
 pub mod statements;
 pub mod steps;
 pub mod tables;
+pub mod tamper;
 pub mod travel;
 pub mod values;
 pub mod workload;

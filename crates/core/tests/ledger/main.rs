@@ -4,9 +4,16 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
 
 mod entries;
+mod headers;
+mod notes;
+mod proofs;
+mod published;
+mod receipts;
 mod reference;
 mod rows;
 mod schema;
 mod snapshot;
+mod tiles;
 mod tree;
 mod values;
+mod vectors;

@@ -29,7 +29,7 @@ pub(crate) fn schema_of(kinds: &[(Type, bool)]) -> Schema {
 }
 
 /// Columns: type, erasable, value.
-fn columns() -> impl Strategy<Value = Vec<(Type, bool, Value)>> {
+pub(crate) fn columns() -> impl Strategy<Value = Vec<(Type, bool, Value)>> {
     let jsonb = json().prop_map(|text| (Type::Scalar(Scalar::Jsonb), Value::Jsonb(text)));
     let column = (prop_oneof![typed(), jsonb], any::<bool>(), prop::bool::weighted(0.2)).prop_map(
         |((kind, value), erasable, is_null)| (kind, erasable, if is_null { Value::Null } else { value }),

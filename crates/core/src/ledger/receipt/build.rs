@@ -86,7 +86,9 @@ pub fn build(row: &Sealed<'_>, disclose: Option<&[&str]>) -> Result<Receipt, Rec
     }
     let hasher = hash(row)?;
     let is_asked = |name: &str| disclose.is_none_or(|names| names.contains(&name));
-    let fields = hasher.commitments().map(|commitment| receipt_field(row, &commitment, &is_asked));
+    let mut members = MemberTexts::default();
+    let fields =
+        hasher.commitments().map(|commitment| receipt_field(row, &commitment, &is_asked, &mut members));
     Ok(Receipt {
         audit_guard_receipt: VERSION,
         stream: schema.stream.clone(),
@@ -123,6 +125,7 @@ fn receipt_field(
     row: &Sealed<'_>,
     commitment: &Commitment<'_>,
     is_asked: &impl Fn(&str) -> bool,
+    members: &mut MemberTexts,
 ) -> ReceiptField {
     let Commitment { field, form, hash, salt, .. } = *commitment;
     let mut fields = row.schema.fields.iter().zip(row.values);
@@ -132,6 +135,7 @@ fn receipt_field(
         Some((known, _)) => is_asked(&known.name),
         None => plain().any(|(field, _)| is_asked(&field.name)) || plain().next().is_none(),
     };
+    let text = column.and_then(|(_, value)| members.next(commitment, value));
     let mut document = ReceiptField { field, form: form as u8, ..ReceiptField::default() };
     document.column = column.map(|(field, _)| field.name.clone());
     let Some(salt) = salt.filter(|_| is_disclosed) else {
@@ -140,9 +144,9 @@ fn receipt_field(
     };
     document.salt = Some(salt_document(&salt));
     match (form, column) {
-        (Form::Member, Some((_, value))) => {
+        (Form::Member, Some(_)) => {
             document.key = Some(String::from_utf8_lossy(commitment.key).into_owned());
-            document.value = member(value, commitment.key);
+            document.value = text;
         }
         (_, Some((_, value))) => document.value = value.portable(),
         (_, None) => {
@@ -157,9 +161,22 @@ fn salt_document(salt: &CommitmentSalt) -> Base64 {
     Base64(salt.to_vec())
 }
 
-/// The text of a member of a JSON object.
-fn member(value: &Value, key: &[u8]) -> Option<String> {
-    let Value::Jsonb(text) = value else { return None };
-    let members = json_members(text)?;
-    members.into_iter().find(|(known, _)| known == key).map(|(_, text)| text.to_owned())
+/// The texts of a JSON object's members, which come in the order of the commitments.
+#[derive(Default)]
+struct MemberTexts {
+    field: u16,
+    texts: std::vec::IntoIter<String>,
+}
+
+impl MemberTexts {
+    /// The text of a commitment's member; `value` is that of its column.
+    fn next(&mut self, commitment: &Commitment<'_>, value: &Value) -> Option<String> {
+        let Value::Jsonb(text) = value else { return None };
+        if commitment.field != self.field {
+            let members = json_members(text).unwrap_or_default();
+            let texts: Vec<String> = members.into_iter().map(|(_, text)| text.to_owned()).collect();
+            *self = Self { field: commitment.field, texts: texts.into_iter() };
+        }
+        self.texts.next()
+    }
 }

@@ -1,0 +1,128 @@
+//! A superuser without scruples changes what is stored: every column of every table that has evidence in it,
+//! in every way that its type knows. Each change is found, and named to the row.
+
+use audit_guard_e2e::Result;
+use audit_guard_e2e::cluster::Cluster;
+use audit_guard_e2e::ledger::{Finding, Witness, seal_all, verdict_is, with_history};
+use audit_guard_e2e::steps::run;
+use audit_guard_e2e::tamper::{cells, tried, unguarded};
+use postgres::Client;
+
+const SETTINGS: &[(&str, &str)] =
+    &[("fsync", "off"), ("autovacuum", "off"), ("max_parallel_workers_per_gather", "0")];
+
+/// A database with that ledger; its head is signed, and kept elsewhere.
+fn ledger() -> Result<(Cluster, Client, String)> {
+    let cluster = Cluster::start(SETTINGS)?;
+    let mut client = cluster.database("app")?;
+    with_history(&mut client)?;
+    let witness = Witness::new()?;
+    witness.is_trusted_by(&mut client)?;
+    seal_all(&mut client)?;
+    let note = witness.sign_and_import(&mut client)?;
+    verdict_is(&mut client, Some(&note), "ok")?;
+    Ok((cluster, client, note))
+}
+
+/// What a change of one column must lead to: the row, and where its place in the tree changes, its old place.
+fn named(found: &[Finding], stream: &str, id: &str, column: &str, number: &str) -> Result<()> {
+    let of_row = |code: &str, id: &str| {
+        found.iter().any(|f| f.code == code && f.stream.as_deref() == Some(stream) && f.id.as_deref() == Some(id))
+    };
+    let is_found = if column == number || column == "transaction_id" {
+        of_row("missing", id) && found.iter().any(|f| ["orphan", "modified"].contains(&f.code.as_str()))
+            || of_row("missing", id) && found[0].detail.contains("not sealed yet")
+    } else {
+        of_row("modified", id) || (column == "redaction" && of_row("unauthorised_redaction", id))
+    };
+    let is_precise = found.iter().skip(1).all(|f| {
+        f.stream.as_deref() == Some(stream) && (f.id.as_deref() == Some(id) || f.code == "orphan")
+    });
+    if is_found && is_precise { Ok(()) } else { Err(format!("{found:?}").into()) }
+}
+
+#[test]
+fn every_cell_of_every_stream() -> Result<()> {
+    let (_cluster, mut client, note) = ledger()?;
+    let streams = client.query(
+        "SELECT stream, format('%I.%I', table_schema, table_name), number_column FROM audit.ledger_streams",
+        &[],
+    )?;
+    unguarded(&mut client)?;
+    let (mut tries, mut wrong) = (0, Vec::new());
+    for row in &streams {
+        let (stream, table, number): (String, String, String) = (row.get(0), row.get(1), row.get(2));
+        for cell in cells(&mut client, &table)? {
+            // A row with a value, if there is any, and not always the first.
+            let query = format!(
+                "SELECT {number}::text FROM {table} ORDER BY {} IS NULL, {number} % 3 <> 2, {number} LIMIT 1",
+                cell.column
+            );
+            let id: String = client.query_one(&query, &[])?.try_get(0)?;
+            let Some(found) = tried(&mut client, &cell.update(&format!("{number} = {id}")), &note)? else {
+                continue;
+            };
+            tries += 1;
+            if let Err(why) = named(&found, &stream, &id, &cell.column, &number) {
+                wrong.push(format!("{table} {id}: {} = {}: {why}", cell.column, cell.value));
+            }
+        }
+    }
+    run(&mut client, "ROLLBACK")?;
+    verdict_is(&mut client, Some(&note), "ok")?;
+    println!("{tries} changes of single values");
+    assert!(wrong.is_empty(), "{} of {tries}:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(tries > 300, "only {tries} changes were possible");
+    Ok(())
+}
+
+/// Tables of the ledger with evidence, and columns of them that are none: what they say is in no hash, and
+/// nothing is concluded from it.
+const EVIDENCE: &[(&str, &[&str])] = &[
+    ("audit.seals", &["hints"]),
+    ("audit.ledger_subtrees", &[]),
+    ("audit.ledger_schemas", &["registered_at"]),
+    ("audit.ledger_streams", &[]),
+    ("audit.ledger_incarnations", &["started_at", "reason"]),
+    ("audit.checkpoints", &["imported_at", "imported_by"]),
+];
+
+#[test]
+fn every_cell_of_the_tree() -> Result<()> {
+    let (_cluster, mut client, note) = ledger()?;
+    unguarded(&mut client)?;
+    let (mut tries, mut missed) = (0, Vec::new());
+    for (table, no_evidence) in EVIDENCE {
+        let key = format!("SELECT ctid::text FROM {table} AS t ORDER BY t::text COLLATE \"C\"");
+        let rows: Vec<String> = client.query(&key, &[])?.iter().map(|row| row.get(0)).collect();
+        let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
+            return Err(format!("{table} is empty").into());
+        };
+        for row in if first == last { vec![first] } else { vec![first, last] } {
+            for cell in cells(&mut client, table)? {
+                let found = match tried(&mut client, &cell.update(&format!("ctid = '{row}'")), &note) {
+                    Ok(Some(found)) => found,
+                    Ok(None) => continue,
+                    Err(e) => {
+                        missed.push(e.to_string());
+                        run(&mut client, "ROLLBACK TO change; RELEASE change")?;
+                        continue;
+                    }
+                };
+                tries += 1;
+                if no_evidence.contains(&cell.column.as_str()) {
+                    continue;
+                }
+                if found[0].code == "ok" {
+                    missed.push(format!("{table} {row}: {} = {}", cell.column, cell.value));
+                }
+                println!("{table}.{} {}: {}", cell.column, cell.value, found[0].detail);
+            }
+        }
+    }
+    run(&mut client, "ROLLBACK")?;
+    verdict_is(&mut client, Some(&note), "ok")?;
+    assert!(missed.is_empty(), "{} of {tries} are not found:\n{}", missed.len(), missed.join("\n"));
+    assert!(tries > 150, "only {tries} changes were possible");
+    Ok(())
+}
