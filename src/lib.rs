@@ -1,6 +1,6 @@
 //! audit_guard: a complete, immutable audit trail, enforced by the database itself.
 //!
-//! Layers, each of which knows only those below it: the capabilities (`capture`, `guard`), the server
+//! Layers, each of which knows only those below it: the capabilities (`capture`, `guard`, `ledger`), the server
 //! (`pg`: everything unsafe), and `audit_guard_core`, which knows no PostgreSQL. The SQL surface is in
 //! `sql/install`, listed in [`sql`].
 

@@ -1,5 +1,5 @@
 //! What the ledger notes when a transaction ends: that there may be rows to seal, and which transaction this
-//! session last wrote them with.
+//! session committed last.
 
 use crate::pg::events::TransactionListener;
 use crate::pg::unsealed;
@@ -24,11 +24,10 @@ pub(crate) const LISTENER: TransactionListener = TransactionListener {
 };
 
 fn committed(transaction: Option<u64>) {
+    if transaction.is_some() {
+        LAST.set(transaction);
+    }
     if unsealed::take_note() {
-        // A prepared transaction has another number than the one that commits it.
-        if transaction.is_some() {
-            LAST.set(transaction);
-        }
         unsealed::announce();
     }
     if RESUMES.take() {
@@ -36,7 +35,7 @@ fn committed(transaction: Option<u64>) {
     }
 }
 
-/// The last transaction that this session committed and that wrote to a stream, or may have done so.
+/// The last transaction that this session committed and that had a number, so that it may have written.
 pub(super) fn last_committed() -> Option<u64> {
     LAST.get()
 }

@@ -81,7 +81,7 @@ fn find_in(seal_no: u64, key: Key) -> Option<Place> {
 
 /// A stream by name, and a row's number in it from its text.
 ///
-/// Errors: 22004 for null, 42704 for what is no stream, 22023 for what is no number.
+/// Errors: 22004 for null, 22023 for what is no stream, 42704 for a row that is not there.
 pub(super) fn named(stream: Option<&str>, id: Option<&str>) -> (Stream, i64) {
     let (Some(stream), Some(id)) = (stream, id) else {
         errors::raise(
@@ -92,14 +92,14 @@ pub(super) fn named(stream: Option<&str>, id: Option<&str>) -> (Stream, i64) {
     };
     let Some(known) = store::stream_named(stream, None) else {
         errors::raise(
-            PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
             &format!("\"{stream}\" is no stream of which anything was sealed"),
             Some("SELECT stream FROM audit.ledger_streams;"),
         )
     };
     let number = store::number_of(&known, id).unwrap_or_else(|| {
         errors::raise(
-            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
             &format!("stream {stream} has no row of this id"),
             Some(
                 "The id is that of the stream's own table, for example: SELECT max(id) FROM audit.audit_log;",
@@ -118,7 +118,7 @@ pub(super) struct Found {
 
 /// Reads a row under the schema under which it was sealed, else under the newest, and hashes it.
 ///
-/// Errors: 22023 when there is no such row, or its schema cannot be read.
+/// Errors: 42704 when there is no such row, or its schema cannot be read.
 pub(super) fn read(
     stream: &Stream,
     number: i64,
@@ -133,7 +133,7 @@ pub(super) fn read(
     let rows = store::stream_named(&stream.name, schema).as_ref().and_then(rows::reader);
     let (Some(rows), Some(position)) = (rows, position) else {
         errors::raise(
-            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
             &format!("stream {} has no row of this id, or its schema is not known", stream.name),
             Some("SELECT * FROM audit.verify();"),
         )
@@ -145,4 +145,22 @@ pub(super) fn read(
         each(&found, &mut maker, values);
     });
     found
+}
+
+/// Where a row is sealed: the seal, the leaf and the schema; no row when it is in no seal, or not there.
+#[pg_extern(sql = false, stable)]
+fn locate(
+    stream: &str,
+    number: i64,
+) -> TableIterator<'static, (name!(seal_no, i64), name!(leaf_index, i64), name!(schema_no, i32))> {
+    let mut position = None;
+    let stream = store::stream_named(stream, None);
+    if let Some(rows) = stream.as_ref().and_then(rows::reader) {
+        rows.read_one(number, |row, _| position = Some(row.position));
+    }
+    let place = stream.zip(position).and_then(|(stream, position)| find(stream.stream_no, position));
+    TableIterator::new(place.into_iter().map(|place| {
+        let leaf_index = i64::try_from(place.leaf_index()).unwrap_or(i64::MAX);
+        (place.seal.seal_no.cast_signed(), leaf_index, place.entry.schema_no.cast_signed())
+    }))
 }

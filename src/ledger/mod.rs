@@ -8,6 +8,7 @@
 // pgrx reads the columns of a set from the type of the function, so it has to be written out.
 #![allow(clippy::type_complexity)]
 
+mod erase;
 mod explain;
 mod ids;
 mod listener;

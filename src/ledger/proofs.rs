@@ -5,7 +5,7 @@ use super::locate::{self, Found};
 use super::store;
 use super::tree::StoredTree;
 use crate::pg::errors;
-use crate::pg::query::{Argument, select};
+use crate::pg::query::select;
 use audit_guard_core::ledger::base64;
 use audit_guard_core::ledger::checkpoint::Checkpoint;
 use audit_guard_core::ledger::hash::Hash;
@@ -110,14 +110,13 @@ fn proof(stream: Option<&str>, id: Option<&str>) -> String {
         record = maker.record().to_vec();
     });
     let index = leaf_index(&found);
-    let Some(checkpoint) = checkpoint_over(index) else {
+    let Some((size, note)) = checkpoint_over(index) else {
         errors::raise(
             PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             &format!("no signed checkpoint covers leaf {index}"),
             Some("audit-guard witness --once, or: SELECT audit.receipt(...), which can do without."),
         )
     };
-    let (_, size, note) = checkpoint;
     let hashes = inclusion(index, size);
     TlogProof { extra: Some(record), index, hashes, checkpoint: note }.to_string()
 }
@@ -149,12 +148,10 @@ pub(super) fn inclusion(index: u64, size: u64) -> Vec<Hash> {
     })
 }
 
-/// The newest signed checkpoint of a tree that has this leaf: origin, size, note.
-pub(super) fn checkpoint_over(index: u64) -> Option<(String, u64, String)> {
-    let query = "SELECT c.origin, c.size, c.note FROM audit.checkpoints c \
-                 WHERE c.size > $1 ORDER BY c.size DESC, c.id DESC LIMIT 1";
-    select(query, &[Argument::Number(index.cast_signed())], |row| {
-        (store::text(row, 1), store::number(row, 2).unsigned_abs(), store::text(row, 3))
-    })
-    .pop()
+/// The newest checkpoint that a trusted key signed, if its tree has this leaf: its size, and the note.
+pub(super) fn checkpoint_over(index: u64) -> Option<(u64, String)> {
+    let note: Option<String> = select("SELECT audit.checkpoint()", &[], |row| row.copy(0)).pop().flatten();
+    let note = note?;
+    let size = Checkpoint::parse_any(&note).ok()?.size;
+    (size > index).then_some((size, note))
 }

@@ -35,8 +35,7 @@ fn receipt(stream: Option<&str>, id: Option<&str>, disclose: Option<Vec<Option<S
         taken.redaction = redaction_of(values).and_then(|blob| Redaction::parse(&blob).ok());
     });
     let index = leaf_index(&found);
-    let (size, checkpoint) =
-        checkpoint_over(index).map_or_else(|| unsigned_head(&found), |(_, size, note)| (size, note));
+    let (size, checkpoint) = checkpoint_over(index).unwrap_or_else(|| unsigned_head(&found));
     let names: Option<Vec<String>> = disclose.map(|names| names.into_iter().flatten().collect());
     let names: Option<Vec<&str>> = names.as_ref().map(|names| names.iter().map(String::as_str).collect());
     let (transaction_id, number) = found.row.position;

@@ -166,6 +166,11 @@ impl LeafMaker {
         values.get(SALT).map_or([0; 16], |salt| *tuple::fixed(salt))
     }
 
+    /// What hashed the last row.
+    pub(super) fn hasher(&self) -> &RowHasher {
+        &self.hasher
+    }
+
     /// The commitments of the row that was hashed last.
     pub(super) fn commitments(&self) -> impl Iterator<Item = Commitment<'_>> {
         self.hasher.commitments()

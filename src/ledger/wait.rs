@@ -5,6 +5,7 @@ use crate::pg::call::text_function;
 use crate::pg::{acting, errors, session, unsealed};
 use pgrx::datum::Interval;
 use pgrx::prelude::*;
+use std::ffi::CStr;
 use std::time::{Duration, Instant};
 
 /// How often it is looked at.
@@ -14,9 +15,10 @@ const FIRST: i64 = 3;
 
 const HINT: &str = "SELECT audit.wait_sealed(timeout => '5 seconds');";
 
-/// Whether `transaction_id` is under a seal before the time is over; without one, the last transaction of this
-/// session that wrote to a stream. What the present transaction writes cannot be sealed before its end, so asked
-/// for it the answer is false at once. A transaction that was rolled back counts as sealed with the next seal.
+/// Whether all rows that `transaction_id` wrote to streams are under a seal before the time is over; without
+/// one, the transaction that this session committed last. What the present transaction writes cannot be
+/// sealed before its end, so asked for it the answer is false at once. A transaction that was rolled back, or
+/// wrote nothing, has nothing to wait for.
 #[pg_extern(sql = false)]
 fn wait_sealed(transaction_id: Option<i64>, timeout: Option<Interval>) -> bool {
     let time = time(timeout);
@@ -33,9 +35,16 @@ fn wait_sealed(transaction_id: Option<i64>, timeout: Option<Interval>) -> bool {
         return false;
     }
     let began = Instant::now();
+    let mut has_rows = false;
     loop {
-        if is_sealed(wanted) {
+        if ask(c"_is_sealed", wanted) == b"yes" {
             return true;
+        }
+        if !has_rows {
+            match ask(c"_has_rows", wanted).as_slice() {
+                b"no" => return true,
+                found => has_rows = found == b"yes",
+            }
         }
         let Some(left) = time.checked_sub(began.elapsed()).filter(|left| !left.is_zero()) else {
             return false;
@@ -77,8 +86,9 @@ fn existing(number: i64) -> u64 {
     }
 }
 
-/// As the database is now, also where the transaction's own snapshot is older.
-fn is_sealed(transaction: u64) -> bool {
+/// What a function of ours says of a transaction, as the database is now: the snapshot of the present
+/// transaction may be older.
+fn ask(function: &CStr, transaction: u64) -> Vec<u8> {
     let number = transaction.to_string();
-    acting::with_latest_snapshot(|| text_function(c"_is_sealed", [number.as_bytes()])) == b"yes"
+    acting::with_latest_snapshot(|| text_function(function, [number.as_bytes()]))
 }

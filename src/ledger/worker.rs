@@ -1,8 +1,8 @@
 //! The sealer: puts the rows of a database under a seal, a moment after they were committed.
 //!
-//! A commit that wrote to a stream leaves a mark in shared memory. The launcher starts a sealer for a database
-//! that has a mark; it stays while there is work. It may end at any moment: each chunk is a transaction, and the
-//! next sealer goes on after the last one.
+//! A commit that wrote to a stream leaves a mark in shared memory. The launcher starts a sealer for a
+//! database that has a mark; it stays while there is work. It may end at any moment: each chunk is a
+//! transaction, and the next sealer goes on after the last one.
 
 use crate::pg::call::text_function;
 use crate::pg::shared::{self, Duty};
@@ -18,7 +18,7 @@ worker::worker_function!(audit_guard_seal, seal);
 /// Sealers at the same time in different databases; more databases take turns.
 const SEALERS: usize = 3;
 /// How long one with work stays when others wait for their turn.
-const TURN: Duration = Duration::from_secs(1);
+const TURN: Duration = Duration::from_millis(250);
 /// How long one waits for more, so that not every single commit starts a process.
 const STAY: Duration = Duration::from_secs(5);
 /// How often it looks whether somebody wants the database for themselves.
@@ -81,8 +81,8 @@ impl Sealers {
     }
 }
 
-/// How long a database whose sealer failed is left alone: a second, then twice as long each time. The server's
-/// log says why; it need not say so all the time.
+/// How long a database whose sealer failed is left alone: a second, then twice as long each time. The
+/// server's log says why; it need not say so all the time.
 fn rest(failures: u32) -> Duration {
     match failures {
         0 => Duration::ZERO,
@@ -99,7 +99,8 @@ fn is_wanted(database: u32) -> bool {
 enum Step {
     /// A whole chunk was written, and there is more.
     More,
-    Sealed,
+    /// What was committed meanwhile may not be among what was sealed, or somebody else was sealing.
+    Again,
     Idle,
     /// Nothing can be sealed here for now.
     Over,
@@ -122,7 +123,8 @@ fn seal(argument: Datum) {
             match step {
                 Step::More => {}
                 Step::Over => return,
-                Step::Sealed | Step::Idle => unsealed::finish(database),
+                Step::Again => unsealed::look_again(database),
+                Step::Idle => unsealed::finish(database),
             }
             if step != Step::Idle {
                 last_work = Instant::now();
@@ -136,8 +138,7 @@ fn seal(argument: Datum) {
         }
         if last_look.elapsed() >= LOOK {
             last_look = Instant::now();
-            let is_free = until_due(database, last_seal).is_none() && step != Step::More;
-            if is_wanted(database) || ((is_free || began.elapsed() >= TURN) && others_wait(database)) {
+            if is_wanted(database) || (began.elapsed() >= TURN && others_wait(database)) {
                 return unsealed::put_off(database);
             }
         }
@@ -178,7 +179,7 @@ fn seal_chunk(database: u32) -> Step {
     let result = encoding::to_utf8(&result);
     match result.split([' ', ':']).next() {
         Some("more") => Step::More,
-        Some("done") => Step::Sealed,
+        Some("done" | "busy") => Step::Again,
         Some("idle") => Step::Idle,
         Some("stopped") => {
             let why = result.trim_start_matches("stopped:").trim();

@@ -32,6 +32,7 @@ pub(crate) mod pinned;
 pub(crate) mod protection;
 pub(crate) mod query;
 pub(crate) mod relation;
+pub(crate) mod rewrite;
 pub(crate) mod row_filter;
 pub(crate) mod scalars;
 pub(crate) mod scan;

@@ -16,6 +16,7 @@ pub(crate) struct Column {
     pub(crate) type_oid: pg_sys::Oid,
     pub(crate) type_modifier: i32,
     pub(crate) dropped: bool,
+    pub(crate) not_null: bool,
     /// Computed when read (PostgreSQL 18): the row holds no value.
     pub(crate) is_virtual: bool,
     pub(crate) length: i16,
@@ -40,6 +41,7 @@ pub(crate) unsafe fn columns(description: pg_sys::TupleDesc) -> Vec<Column> {
                 type_oid: attribute.atttypid,
                 type_modifier: attribute.atttypmod,
                 dropped: attribute.is_dropped(),
+                not_null: attribute.attnotnull,
                 is_virtual: attribute.attgenerated == b'v' as core::ffi::c_char,
                 length: attribute.attlen,
                 by_value: attribute.attbyval,

@@ -1,7 +1,7 @@
 //! Which databases have rows that no seal covers yet: one word of shared memory for each.
 //!
-//! Every commit that wrote to a stream looks at its database's word, so that is done without a lock. A place is
-//! given to a database, and taken from it, under the lock of [`super::shared`].
+//! Every commit that wrote to a stream looks at its database's word, so that is done without a lock. A place
+//! is given to a database, and taken from it, under the lock of [`super::shared`].
 
 use super::session;
 use super::shared::{self, Duty};
@@ -54,8 +54,8 @@ impl Place {
         ((word >> 32) as u32, word as u32)
     }
 
-    /// Changes the flags of a database; None when the place is not, or no longer, its own. Gives the flags that
-    /// were there before.
+    /// Changes the flags of a database; None when the place is not, or no longer, its own. Gives the flags
+    /// that were there before.
     fn change(&self, database: u32, change: impl Fn(u32) -> u32) -> Option<u32> {
         loop {
             let (owner, flags) = self.read();
@@ -63,9 +63,9 @@ impl Place {
                 return None;
             }
             let (before, after) = (word(database, flags), word(database, change(flags)));
-            // Every commit comes here, so what would change nothing writes nothing. Whoever reads the flag here
-            // has left the list of running transactions before, and the sealer takes its snapshot after it takes
-            // the flag back; both pass the lock of that list.
+            // Every commit comes here, so what would change nothing writes nothing. Whoever reads the flag
+            // here has left the list of running transactions before, and the sealer takes its snapshot after
+            // it takes the flag back; both pass the lock of that list.
             if before == after
                 || self.0.compare_exchange(before, after, Ordering::SeqCst, Ordering::SeqCst).is_ok()
             {
@@ -192,6 +192,13 @@ pub(crate) fn begin(database: u32) {
 pub(crate) fn finish(database: u32) {
     if let Some(places) = shared::unsealed() {
         places.change(database, |flags| flags & (FAILURE - 1) & !WORKS);
+    }
+}
+
+/// The sealer has done what it began, and looks once more when the next seal is due.
+pub(crate) fn look_again(database: u32) {
+    if let Some(places) = shared::unsealed() {
+        places.change(database, |flags| flags & (FAILURE - 1) & !WORKS | WAITS);
     }
 }
 

@@ -39,3 +39,6 @@ SELECT audit.seal();
 INSERT INTO app.visits SELECT i, 'p' || i, 'e' || i || '@example.org', '{"a": {"b": "c"}}'
 FROM generate_series(10, 14) AS i;
 SELECT audit.seal();
+-- Enough for a subtree of 256 leaves.
+INSERT INTO app.visits SELECT i, 'p' || i, NULL, NULL FROM generate_series(100, 330) AS i;
+SELECT audit.seal();

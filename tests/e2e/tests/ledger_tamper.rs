@@ -27,7 +27,9 @@ fn ledger() -> Result<(Cluster, Client, String)> {
 /// What a change of one column must lead to: the row, and where its place in the tree changes, its old place.
 fn named(found: &[Finding], stream: &str, id: &str, column: &str, number: &str) -> Result<()> {
     let of_row = |code: &str, id: &str| {
-        found.iter().any(|f| f.code == code && f.stream.as_deref() == Some(stream) && f.id.as_deref() == Some(id))
+        found
+            .iter()
+            .any(|f| f.code == code && f.stream.as_deref() == Some(stream) && f.id.as_deref() == Some(id))
     };
     let is_found = if column == number || column == "transaction_id" {
         of_row("missing", id) && found.iter().any(|f| ["orphan", "modified"].contains(&f.code.as_str()))
@@ -35,9 +37,10 @@ fn named(found: &[Finding], stream: &str, id: &str, column: &str, number: &str) 
     } else {
         of_row("modified", id) || (column == "redaction" && of_row("unauthorised_redaction", id))
     };
-    let is_precise = found.iter().skip(1).all(|f| {
-        f.stream.as_deref() == Some(stream) && (f.id.as_deref() == Some(id) || f.code == "orphan")
-    });
+    let is_precise = found
+        .iter()
+        .skip(1)
+        .all(|f| f.stream.as_deref() == Some(stream) && (f.id.as_deref() == Some(id) || f.code == "orphan"));
     if is_found && is_precise { Ok(()) } else { Err(format!("{found:?}").into()) }
 }
 
@@ -76,16 +79,24 @@ fn every_cell_of_every_stream() -> Result<()> {
     Ok(())
 }
 
-/// Tables of the ledger with evidence, and columns of them that are none: what they say is in no hash, and
-/// nothing is concluded from it.
+/// Tables of the ledger with evidence, and their columns that are none: no hash has them, and a verification
+/// concludes nothing from them. Those of incarnations and the transaction of a seal tell whether this is the
+/// database that sealed last: sealing stops when they are wrong. Signed checkpoints count where they are kept
+/// elsewhere.
 const EVIDENCE: &[(&str, &[&str])] = &[
-    ("audit.seals", &["hints"]),
+    ("audit.seals", &["hints", "transaction_id"]),
     ("audit.ledger_subtrees", &[]),
     ("audit.ledger_schemas", &["registered_at"]),
     ("audit.ledger_streams", &[]),
-    ("audit.ledger_incarnations", &["started_at", "reason"]),
-    ("audit.checkpoints", &["imported_at", "imported_by"]),
+    (
+        "audit.ledger_incarnations",
+        &["kind", "system_identifier", "database_oid", "started_at", "reason", "first_seal", "start_snapshot",
+          "transaction_id"],
+    ),
+    ("audit.checkpoints", &["id", "size", "origin", "note", "key_name", "imported_at", "imported_by"]),
 ];
+/// No note is stored as no note or as an empty one: the same to the hash.
+const THE_SAME: (&str, &str) = ("checkpoint_note", "''");
 
 #[test]
 fn every_cell_of_the_tree() -> Result<()> {
@@ -100,23 +111,23 @@ fn every_cell_of_the_tree() -> Result<()> {
         };
         for row in if first == last { vec![first] } else { vec![first, last] } {
             for cell in cells(&mut client, table)? {
+                let is_same = THE_SAME == (cell.column.as_str(), cell.value.trim());
+                if is_same || no_evidence.contains(&cell.column.as_str()) {
+                    continue;
+                }
                 let found = match tried(&mut client, &cell.update(&format!("ctid = '{row}'")), &note) {
                     Ok(Some(found)) => found,
                     Ok(None) => continue,
                     Err(e) => {
-                        missed.push(e.to_string());
+                        missed.push(format!("{:.500}", e.to_string()));
                         run(&mut client, "ROLLBACK TO change; RELEASE change")?;
                         continue;
                     }
                 };
                 tries += 1;
-                if no_evidence.contains(&cell.column.as_str()) {
-                    continue;
-                }
                 if found[0].code == "ok" {
                     missed.push(format!("{table} {row}: {} = {}", cell.column, cell.value));
                 }
-                println!("{table}.{} {}: {}", cell.column, cell.value, found[0].detail);
             }
         }
     }
