@@ -238,4 +238,47 @@ mod tests {
         run("ALTER FUNCTION audit._plan_after_ddl(text, text, text) RENAME TO elsewhere");
         run("CREATE TABLE unlucky (id integer)");
     }
+
+    /// The texts that `print` makes of the values of a query's first column, each beside the server's own in the
+    /// second.
+    fn compare_texts(query: &str, print: fn(&[u8], &mut Vec<u8>)) -> usize {
+        let rows = crate::pg::query::select(query, &[], |row| {
+            let mut text = Vec::new();
+            let value = row.get(0);
+            value.into_iter().for_each(|value| {
+                crate::pg::tuple::with_payload(value, |stored| print(stored, &mut text));
+            });
+            (text, row.copy::<String>(1).unwrap_or_default())
+        });
+        for (own, server) in &rows {
+            assert_eq!(String::from_utf8_lossy(own), server.as_str());
+        }
+        rows.len()
+    }
+
+    #[pg_test]
+    fn numbers_are_printed_as_the_server_prints_them() {
+        let query = "SELECT v, v::text FROM (
+            SELECT s * (10::numeric ^ e + d) AS v
+            FROM generate_series(-40, 140, 3) e, generate_series(0, 1) d, (VALUES (-1), (1), (0)) s(s)
+            UNION ALL SELECT round(random()::numeric * 1e9, i % 20) / (i + 1) FROM generate_series(1, 300) i
+            UNION ALL SELECT trunc(1234567.8901234, i) FROM generate_series(-8, 8) i
+            UNION ALL VALUES ('NaN'::numeric), ('Infinity'), ('-Infinity'), (0.0000), (1e-130), (10000), (0.00010000)) a";
+        assert!(compare_texts(query, crate::pg::jsonb_text::numeric) > 600);
+    }
+
+    #[pg_test]
+    fn jsonb_is_printed_as_the_server_prints_it() {
+        let query = r#"SELECT v, v::text FROM (
+            SELECT jsonb_build_object('n', i, 'text', repeat(chr(1 + i), i % 7), 'list',
+                     (SELECT jsonb_agg(CASE g % 4 WHEN 0 THEN to_jsonb(g * 1.10) WHEN 1 THEN to_jsonb(g::text)
+                                       WHEN 2 THEN 'null' ELSE jsonb_build_array(g, jsonb_build_object('k', g)) END)
+                      FROM generate_series(0, i) g)) AS v
+            FROM generate_series(1, 200) i
+            UNION ALL SELECT jsonb_object_agg('key ' || g, g) FROM generate_series(1, 100) g
+            UNION ALL VALUES ('{}'::jsonb), ('[]'), ('""'), ('1.50'), ('null'), ('true'), ('false'), ('[[]]'), ('[{}]'),
+                             ('{"a": {"b": {"c": [1, {"d": null}]}}, "\u0001\"\\": "\t\n\r\b\f\u001f\u007f\u00e9"}'),
+                             ('[12345678901234567890.10, 1e-30, -0.5, 100000000]')) a"#;
+        assert!(compare_texts(query, crate::pg::jsonb_text::print) > 200);
+    }
 }

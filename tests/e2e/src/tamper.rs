@@ -4,7 +4,8 @@
 use postgres::Client;
 
 use crate::Result;
-use crate::ledger::{Finding, verify};
+use crate::cluster::Cluster;
+use crate::ledger::{Finding, Witness, seal_all, verdict_is, verify, with_history};
 use crate::steps::run;
 use crate::values::quoted;
 
@@ -184,6 +185,23 @@ fn words(way: &str, column: &str) -> String {
     out
 }
 
+/// No workers and no autovacuum: one thing after the other.
+pub const SETTINGS: &[(&str, &str)] =
+    &[("fsync", "off"), ("autovacuum", "off"), ("max_parallel_workers_per_gather", "0")];
+
+/// A cluster whose database `app` has rows in every stream, all sealed; its head is signed, and kept elsewhere.
+pub fn ledger() -> Result<(Cluster, Client, String)> {
+    let cluster = Cluster::start(SETTINGS)?;
+    let mut client = cluster.database("app")?;
+    with_history(&mut client)?;
+    let witness = Witness::new()?;
+    witness.is_trusted_by(&mut client)?;
+    seal_all(&mut client)?;
+    let note = witness.sign_and_import(&mut client)?;
+    verdict_is(&mut client, Some(&note), "ok")?;
+    Ok((cluster, client, note))
+}
+
 /// Begins a transaction in which nothing protects anything.
 pub fn unguarded(client: &mut Client) -> Result<()> {
     run(client, "BEGIN")?;
@@ -197,11 +215,16 @@ pub fn unguard_for_good(client: &mut Client) -> Result<()> {
 }
 
 /// Makes a change and asks what verify() finds; then takes the change back. None: the server itself does not
-/// allow it, or it changed nothing.
+/// allow it, or it changed no row.
 pub fn tried(client: &mut Client, change: &str, note: &str) -> Result<Option<Vec<Finding>>> {
     run(client, "SAVEPOINT change")?;
-    let changed = match client.execute(change, &[]) {
-        Ok(changed) => changed > 0,
+    let changes_rows = ["UPDATE", "DELETE", "INSERT"].iter().any(|word| change.starts_with(word));
+    let done = match changes_rows && !change.contains(';') {
+        true => client.execute(change, &[]).map(|changed| changed > 0),
+        false => client.batch_execute(change).map(|()| true),
+    };
+    let changed = match done {
+        Ok(changed) => changed,
         // Values that cannot be stored, or not be made from what is there.
         Err(e) if e.code().is_some_and(|code| ["22", "23"].contains(&&code.code()[..2])) => false,
         Err(e) => return Err(format!("{change}: {e:?}").into()),

@@ -2,28 +2,9 @@
 //! in every way that its type knows. Each change is found, and named to the row.
 
 use audit_guard_e2e::Result;
-use audit_guard_e2e::cluster::Cluster;
-use audit_guard_e2e::ledger::{Finding, Witness, seal_all, verdict_is, with_history};
+use audit_guard_e2e::ledger::{Finding, verdict_is};
 use audit_guard_e2e::steps::run;
-use audit_guard_e2e::tamper::{cells, tried, unguarded};
-use postgres::Client;
-
-const SETTINGS: &[(&str, &str)] =
-    &[("fsync", "off"), ("autovacuum", "off"), ("max_parallel_workers_per_gather", "0")];
-
-/// A database with that ledger; its head is signed, and kept elsewhere.
-fn ledger() -> Result<(Cluster, Client, String)> {
-    let cluster = Cluster::start(SETTINGS)?;
-    let mut client = cluster.database("app")?;
-    with_history(&mut client)?;
-    let witness = Witness::new()?;
-    witness.is_trusted_by(&mut client)?;
-    seal_all(&mut client)?;
-    let note = witness.sign_and_import(&mut client)?;
-    verdict_is(&mut client, Some(&note), "ok")?;
-    Ok((cluster, client, note))
-}
-
+use audit_guard_e2e::tamper::{cells, ledger, tried, unguarded};
 /// What a change of one column must lead to: the row, and where its place in the tree changes, its old place.
 fn named(found: &[Finding], stream: &str, id: &str, column: &str, number: &str) -> Result<()> {
     let of_row = |code: &str, id: &str| {
@@ -90,8 +71,16 @@ const EVIDENCE: &[(&str, &[&str])] = &[
     ("audit.ledger_streams", &[]),
     (
         "audit.ledger_incarnations",
-        &["kind", "system_identifier", "database_oid", "started_at", "reason", "first_seal", "start_snapshot",
-          "transaction_id"],
+        &[
+            "kind",
+            "system_identifier",
+            "database_oid",
+            "started_at",
+            "reason",
+            "first_seal",
+            "start_snapshot",
+            "transaction_id",
+        ],
     ),
     ("audit.checkpoints", &["id", "size", "origin", "note", "key_name", "imported_at", "imported_by"]),
 ];
