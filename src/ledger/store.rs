@@ -91,7 +91,7 @@ const SEALS: &str = "SELECT s.seal_no, s.incarnation::bigint, s.batch, s.chunk::
      FROM audit.seals s LEFT JOIN audit.ledger_incarnations i ON i.incarnation = s.incarnation";
 
 fn seal(row: &Values) -> Seal {
-    let count = |column| number(row, column).unsigned_abs();
+    let count = |column| u64::try_from(number(row, column)).unwrap_or(u64::MAX);
     let small = |column| u32::try_from(number(row, column)).unwrap_or(u32::MAX);
     let kind = i16::try_from(number(row, 6)).ok().and_then(SealKind::from_number);
     Seal {
@@ -100,7 +100,6 @@ fn seal(row: &Values) -> Seal {
         batch: count(3),
         chunk: small(4),
         is_last: flag(row, 5),
-        // Any other number does not match the first leaf either way.
         kind: kind.unwrap_or(SealKind::Window),
         prev_snapshot: text(row, 7),
         snapshot: text(row, 8),
@@ -109,7 +108,8 @@ fn seal(row: &Values) -> Seal {
         oldest_at: micros(row, 11),
         newest_at: micros(row, 12),
         entries: bytes(row, 13),
-        leaf_hashes: bytes(row, 14),
+        // A seal of a kind that there is not has no leaves, so that it fails.
+        leaf_hashes: kind.map_or_else(Vec::new, |_| bytes(row, 14)),
         size_after: count(15),
         root_after: bytes(row, 16),
         frontier: bytes(row, 17),
@@ -201,8 +201,8 @@ pub(super) fn subtrees(level: u8, first: u64, last: u64) -> Vec<(u64, Vec<u8>)> 
 pub(super) fn leaves(first: u64, count: u64) -> Option<Vec<Hash>> {
     let end = first.checked_add(count)?;
     let pieces = select(
-        "SELECT substring(s.leaf_hashes FROM (greatest($1 - s.first_leaf, 0) * 32 + 1)::integer \
-                          FOR ((least($2, s.size_after) - greatest($1, s.first_leaf)) * 32)::integer) \
+        "SELECT substring(s.leaf_hashes FROM least(greatest($1 - s.first_leaf, 0), 65536)::integer * 32 + 1 \
+                          FOR least(least($2, s.size_after) - greatest($1, s.first_leaf), 65536)::integer * 32) \
          FROM audit.seals s WHERE s.first_leaf < $2 AND s.size_after > $1 ORDER BY s.seal_no",
         &[Argument::Number(first.cast_signed()), Argument::Number(end.cast_signed())],
         |row| bytes(row, 1),
@@ -213,8 +213,10 @@ pub(super) fn leaves(first: u64, count: u64) -> Option<Vec<Hash>> {
 
 /// The lives of the database, the newest first.
 pub(super) fn incarnations() -> Vec<Incarnation> {
-    let floors = "array(SELECT f.key::bigint FROM jsonb_each_text(i.floors) f ORDER BY f.key), \
-         array(SELECT f.value::bigint FROM jsonb_each_text(i.floors) f ORDER BY f.key)";
+    // Whatever stands there: one that is no number is no floor.
+    let pairs = "FROM jsonb_each_text(CASE jsonb_typeof(i.floors) WHEN 'object' THEN i.floors END) f \
+         WHERE f.key ~ '^\\d{1,5}$' AND f.value ~ '^\\d{1,18}$' ORDER BY f.key";
+    let floors = format!("array(SELECT f.key::bigint {pairs}), array(SELECT f.value::bigint {pairs})");
     let query = format!(
         "SELECT i.incarnation::bigint, i.origin, i.start_snapshot::text, i.kind = 'declared', {floors} \
          FROM audit.ledger_incarnations i ORDER BY i.incarnation DESC"

@@ -9,6 +9,7 @@ use crate::pg::tuple::Values;
 use audit_guard_core::ledger::check::{Finding, Slice, StoredRow};
 use audit_guard_core::ledger::hash::Hash;
 use audit_guard_core::ledger::redaction::{Redaction, State};
+use audit_guard_core::ledger::streams;
 use audit_guard_core::ledger::value::time_from_2000;
 use audit_guard_core::ledger::verdict::Code;
 use pgrx::prelude::*;
@@ -26,8 +27,6 @@ type Verdict =
 /// has the code `checked` and tells how many rows were read whose time lies in the range. Besides what is wrong it
 /// reports `redacted` rows with what was erased, and `pruned` months with how many rows are gone. An empty `stream`
 /// means no rows at all.
-///
-/// Errors: 22023 when the seals do not exist or belong to several lives of the database.
 #[pg_extern(sql = false, stable, parallel_safe)]
 fn verify_slice(
     first_seal: i64,
@@ -48,7 +47,10 @@ fn verify_slice(
     ),
 > {
     let range = [since, until].map(|time| time.map(|time| time_from_2000(time.into_inner())));
-    let mut run = Run::new(first_seal.unsigned_abs(), last_seal.unsigned_abs(), range);
+    let seals = u64::try_from(first_seal).ok().zip(u64::try_from(last_seal).ok());
+    let Some(mut run) = seals.and_then(|(first, last)| Run::new(first, last, range)) else {
+        return TableIterator::new(not_seals(first_seal, last_seal));
+    };
     let mut streams: BTreeMap<u16, Vec<Stream>> = BTreeMap::new();
     for known in store::registered_schemas() {
         streams.entry(known.stream_no).or_default().push(known);
@@ -77,7 +79,8 @@ struct Run {
 }
 
 impl Run {
-    fn new(first: u64, last: u64, range: [Option<i64>; 2]) -> Self {
+    /// None when there are no such seals, or they do not belong together.
+    fn new(first: u64, last: u64, range: [Option<i64>; 2]) -> Option<Self> {
         let seals = store::seals(first, last);
         let before = store::seals(first.saturating_sub(1), first.saturating_sub(1)).pop();
         let mut findings = Vec::new();
@@ -85,18 +88,12 @@ impl Run {
         let slice = Slice::new(before.as_ref(), &seals, &mut findings, &mut |level, index, root| {
             subtrees.push((level, index, *root));
         });
-        let (Ok(slice), Some(own)) = (slice, seals.first()) else {
-            errors::raise(
-                PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-                &format!("seals {first} to {last} do not exist, or do not belong together"),
-                Some("SELECT * FROM audit.verify();"),
-            )
-        };
+        let (slice, own) = (slice.ok()?, seals.first()?);
         compare_subtrees(&subtrees, own.first_leaf, &mut findings);
         let lives = store::incarnations();
         let life = i64::from(own.incarnation);
         let floors_of = |life: Option<&Incarnation>| life.map(|life| life.floors.clone()).unwrap_or_default();
-        Self {
+        Some(Self {
             slice,
             findings,
             more: 0,
@@ -106,7 +103,7 @@ impl Run {
             range,
             checked: 0,
             maker: LeafMaker::default(),
-        }
+        })
     }
 
     /// Rows that were sealed under a schema that nobody knows.
@@ -128,6 +125,18 @@ impl Run {
     /// Reads the rows of a stream, once under each schema that rows of these seals have.
     fn check_stream(&mut self, schemas: &[Stream]) {
         let Some(newest) = schemas.last() else { return };
+        if !streams::may_be(newest.stream_no, &newest.name, &newest.table) {
+            self.findings.push(Finding {
+                code: Code::UnknownSchema,
+                row: Some((newest.stream_no, 0)),
+                leaf_index: None,
+                detail: format!(
+                    "stream {} is declared as {}, table {}",
+                    newest.stream_no, newest.name, newest.table
+                ),
+            });
+            return;
+        }
         let sealed = self.slice.schemas();
         let mut passes: Vec<&Stream> =
             schemas.iter().filter(|one| sealed.contains(&(one.stream_no, one.schema_no))).collect();
@@ -228,7 +237,7 @@ impl Run {
             .into_iter()
             .map(|Finding { code, row, leaf_index, detail }| {
                 let stream = row.map(|(number, _)| name(number).unwrap_or_else(|| number.to_string()));
-                let id = row.filter(|(_, number)| *number != 0).map(|(_, number)| number.to_string());
+                let id = row.filter(|_| code != Code::UnknownSchema).map(|(_, number)| number.to_string());
                 let leaf_index = leaf_index.and_then(|leaf| i64::try_from(leaf).ok());
                 (code.as_str().to_owned(), stream, id, leaf_index, None, Some(detail), None)
             })
@@ -241,6 +250,15 @@ impl Run {
         verdicts.push(("checked".to_owned(), None, None, None, None, None, Some(self.checked)));
         verdicts
     }
+}
+
+/// The result for seals that cannot be taken up.
+fn not_seals(first: i64, last: i64) -> Vec<Verdict> {
+    let detail = format!("seals {first} to {last} are not there, or do not belong together");
+    vec![
+        (Code::SealGap.as_str().to_owned(), None, None, None, None, Some(detail), None),
+        ("checked".to_owned(), None, None, None, None, None, Some(0)),
+    ]
 }
 
 /// The names of what was erased from a row, as a JSON array: columns, or `column.key`.

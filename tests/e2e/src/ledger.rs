@@ -132,6 +132,28 @@ pub fn sealed_once_with_a_gap(client: &mut Client) -> Result<i64> {
     Ok(rows)
 }
 
+/// This is not the database that sealed last: seal() says so and how to go on, and so does health().
+pub fn stopped(client: &mut Client) -> Result<()> {
+    let refused = client.batch_execute("SELECT audit.seal()").err().ok_or("seal() goes on")?;
+    let error = refused.as_db_error().ok_or("no error of the server")?;
+    let is_right = error.code().code() == "55000"
+        && error.message().starts_with("audit_guard does not go on sealing here: ")
+        && error.hint().is_some_and(|hint| hint.starts_with("SELECT audit.declare_discontinuity("));
+    if !is_right {
+        return Err(format!("seal(): {error:?}").into());
+    }
+    let sick =
+        client.query("SELECT check_name, fix FROM audit.health() WHERE NOT ok ORDER BY check_name", &[])?;
+    let sick: Vec<(String, Option<String>)> = sick.iter().map(|row| (row.get(0), row.get(1))).collect();
+    for check in ["identity", "ledger"] {
+        let fix = sick.iter().find(|(name, _)| name == check).and_then(|(_, fix)| fix.as_deref());
+        if !fix.is_some_and(|fix| fix.starts_with("SELECT audit.declare_discontinuity(")) {
+            return Err(format!("health() does not say it in {check}: {sick:?}").into());
+        }
+    }
+    Ok(())
+}
+
 /// Who signs heads of the tree somewhere else.
 pub struct Witness(SignerKey);
 

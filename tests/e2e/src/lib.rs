@@ -5,6 +5,7 @@
 //! test that asked for it fails.
 
 pub mod cluster;
+pub mod command;
 pub mod guarded;
 pub mod judge;
 pub mod ledger;

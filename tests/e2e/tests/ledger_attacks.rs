@@ -134,12 +134,12 @@ const ATTACKS: &[Attack] = &[
     ("DELETE FROM audit.ledger_schemas", &[("unknown_schema", "", "")]),
     ("DELETE FROM audit.ledger_streams WHERE stream = 'holds'", &[("unknown_schema", "", "")]),
     (
-        "CREATE TABLE audit.copy AS TABLE audit.audit_log;
+        "CREATE TABLE audit.copy AS TABLE audit.audit_log; ALTER TABLE audit.copy OWNER TO audit_owner;
          UPDATE audit.ledger_streams SET table_name = 'copy' WHERE stream = 'audit_log';
          DELETE FROM audit.audit_log WHERE id = 3",
         &[("unknown_schema", "", "")],
     ),
-    ("ALTER TABLE audit.guard_events DROP COLUMN client_ip", &[("modified", "guard_events", "1")]),
+    ("ALTER TABLE audit.guard_events DROP COLUMN application_name", &[("modified", "guard_events", "1")]),
     ("DELETE FROM audit.ledger_incarnations", &[("fork", "", "")]),
 ];
 

@@ -21,7 +21,7 @@ const BY_WORKER: &[(&str, &str)] = &[
     ("fsync", "off"),
     ("max_prepared_transactions", "200"),
     ("shared_preload_libraries", "audit_guard"),
-    ("audit_guard.seal_interval", "20ms"),
+    ("audit_guard.seal_interval", "50ms"),
     ("audit_guard.heartbeat", "1s"),
 ];
 /// A row says which session wrote it in which of its transactions.

@@ -29,6 +29,7 @@ pub mod redaction;
 pub mod row;
 pub mod schema;
 pub mod snapshot;
+pub mod streams;
 pub mod tile;
 pub mod tlog_proof;
 pub mod tree;

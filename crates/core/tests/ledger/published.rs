@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use audit_guard_core::ledger::checkpoint::Checkpoint;
 use audit_guard_core::ledger::hash::{Hash, leaf_hash};
-use audit_guard_core::ledger::note::{Algorithm, Note, VerifierKey};
+use audit_guard_core::ledger::note::{Algorithm, Note, NoteError, VerifierKey};
 use audit_guard_core::ledger::proof::{verify_consistency, verify_inclusion};
 use audit_guard_core::ledger::tree::Frontier;
 use base64::Engine;
@@ -42,7 +43,8 @@ fn the_test_tree_of_certificate_transparency() {
 }
 
 /// What the other tests here read: a directory with `testdata` of github.com/transparency-dev/merkle and
-/// `ed25519` of github.com/C2SP/CCTV.
+/// `ed25519` of github.com/C2SP/CCTV, and with the
+/// pages of github.com/C2SP/C2SP in `c2sp`.
 fn directory() -> PathBuf {
     std::env::var_os("LEDGER_VECTORS").map(PathBuf::from).unwrap()
 }
@@ -164,4 +166,28 @@ fn odd_signatures_of_cctv() {
         accepted += u32::from(found);
     }
     println!("{} signatures, {accepted} of them accepted", cases.len());
+}
+
+/// The blocks of a page, between lines of three backticks.
+fn blocks(page: &str) -> Vec<String> {
+    let text = fs::read_to_string(directory().join("c2sp").join(page)).unwrap();
+    text.split("```\n").skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+#[ignore = "reads the directory LEDGER_VECTORS"]
+fn examples_of_c2sp() {
+    let text = fs::read_to_string(directory().join("c2sp/signed-note.md")).unwrap();
+    let key = text.lines().find_map(|line| line.strip_prefix("    example.com/foo+")).unwrap();
+    let keys = [VerifierKey::parse(&format!("example.com/foo+{key}")).unwrap()];
+    let notes = blocks("signed-note.md");
+    assert_eq!(Note::parse(notes.last().unwrap()).unwrap().verify(&keys).unwrap()[0].timestamp, None);
+    assert_eq!(Note::parse(&notes[0]).unwrap().verify(&keys), Err(NoteError::Unsigned));
+    for page in ["tlog-checkpoint.md", "tlog-cosignature.md"] {
+        let note = &blocks(page)[0];
+        assert_eq!(Checkpoint::parse_any(note).unwrap().size, 20_852_163, "{page}");
+        let signatures = Note::parse(note).unwrap().signatures;
+        assert_eq!(signatures[0].bytes.len(), 64);
+        assert!(signatures.get(1).is_none_or(|witness| witness.bytes.len() == 72));
+    }
 }

@@ -53,6 +53,7 @@ fn complete_subtrees_are_told() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn many_at_once_are_as_one_by_one(parts in prop::collection::vec(0_usize..700, 0..5)) {
         let leaves = leaves(parts.iter().sum());

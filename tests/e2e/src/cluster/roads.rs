@@ -14,6 +14,22 @@ impl Cluster {
         Ok(standby)
     }
 
+    /// A copy of this cluster as it was at a named restore point: made from a base backup in a folder of this
+    /// cluster, and the files of its archive.
+    pub fn at_restore_point(&self, backup: &str, point: &str) -> Result<Self> {
+        let copy = Self::without_data(&self.server)?;
+        let here = path(&self.dir)?;
+        copy.shell(&format!("cp -a {here}/{backup} data && touch data/recovery.signal"))?;
+        let restore = format!("cp {here}/archive/%f %p");
+        copy.configure(&[
+            ("restore_command", &restore),
+            ("recovery_target_name", point),
+            ("recovery_target_action", "promote"),
+        ])?;
+        copy.boot()?;
+        Ok(copy)
+    }
+
     /// Makes a standby a server that takes writes.
     pub fn promote(&self) -> Result<()> {
         self.run("pg_ctl", &["-D", path(&self.data())?, "-w", "promote"]).map(drop)

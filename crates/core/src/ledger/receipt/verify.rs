@@ -112,7 +112,9 @@ impl Receipt {
         for part in parts {
             let is_ordered = part.field >= last;
             last = part.field;
-            let field = schema.fields.iter().find(|field| field.no == part.field && field.erasable);
+            // The fields of a schema that was read are in the order of their numbers.
+            let at = schema.fields.binary_search_by_key(&part.field, |field| field.no);
+            let field = at.ok().and_then(|at| schema.fields.get(at)).filter(|field| field.erasable);
             let field = field.filter(|field| is_ordered && part.column.as_ref() == Some(&field.name));
             let field = field.ok_or_else(|| modified("it has fields that the schema does not have"))?;
             *counts.entry(part.field).or_default() += 1;
