@@ -65,3 +65,10 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'open_note_wrapper';
 COMMENT ON FUNCTION audit._open_note(text, text[]) IS
     'internal: what a checkpoint says, and whether one of these public keys signed it';
+
+CREATE FUNCTION audit._locate(stream text, number bigint)
+RETURNS TABLE (seal_no bigint, leaf_index bigint, schema_no integer)
+LANGUAGE c STABLE STRICT
+AS 'MODULE_PATHNAME', 'locate_wrapper';
+COMMENT ON FUNCTION audit._locate(text, bigint) IS
+    'internal: where a row is sealed; no row when it is in no seal, or not there';

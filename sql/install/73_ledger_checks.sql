@@ -2,23 +2,20 @@
 -- Who may call: internal, with the rights of whoever verifies, and by reading only.
 -- Relies on: 67_ledger_tables.sql, 72_checkpoints.sql; the hashing is done by the library.
 
--- An event may name a column, a key of one column, or a key of both images of a record.
+-- No hash covers the name of a key whose value is gone, so the events tell which names there may be, each once.
 CREATE FUNCTION audit._is_authorised(stream text, id text, fields text) RETURNS boolean
 LANGUAGE sql STABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $body$
-    SELECT NOT EXISTS (
-        SELECT FROM jsonb_array_elements_text(fields::jsonb) f(name)
-        WHERE NOT EXISTS (
-            SELECT FROM audit.guard_events e
-            WHERE e.kind = 'redacted'
-              AND e.detail ->> 'stream_no' = (SELECT s.stream_no::text FROM audit.ledger_streams s
-                                              WHERE s.stream = _is_authorised.stream)
-              AND e.detail ->> 'id' = _is_authorised.id
-              AND e.detail -> 'fields' ?| ARRAY[
-                      f.name, split_part(f.name, '.', 1),
-                      CASE WHEN split_part(f.name, '.', 1) IN ('old_record', 'new_record')
-                           THEN substr(f.name, 12) END]))
+    SELECT count(*) = count(DISTINCT f.name)
+           AND bool_and(EXISTS (
+               SELECT FROM audit.guard_events e
+               WHERE e.kind = 'redacted'
+                 AND e.detail ->> 'stream_no' = (SELECT s.stream_no::text FROM audit.ledger_streams s
+                                                 WHERE s.stream = _is_authorised.stream)
+                 AND e.detail ->> 'id' = _is_authorised.id
+                 AND e.detail -> 'erased' ?| ARRAY[f.name, split_part(f.name, '.', 1)]))
+    FROM jsonb_array_elements_text(fields::jsonb) f(name)
 $body$;
 COMMENT ON FUNCTION audit._is_authorised(text, text, text) IS
     'internal: whether events say that these fields of a row (a JSON array) were erased by redact';
@@ -50,7 +47,8 @@ SET search_path = pg_catalog, pg_temp
 AS $body$
     SELECT 'SELECT CASE WHEN v.code = ''redacted'' AND NOT audit._is_authorised(v.stream, v.id, v.field) '
            'THEN ''unauthorised_redaction'' ELSE v.code END, '
-           'v.stream, v.id, v.leaf_index, v.field, v.detail, v.rows_checked FROM ('
+           'v.stream, v.id, v.leaf_index, v.field, CASE WHEN v.code = ''redacted'' '
+           'THEN ''no event says that all of this was erased'' ELSE v.detail END, v.rows_checked FROM ('
            || string_agg(format('SELECT * FROM audit._verify_slice(%s, %s, $1, $2, $3)', s.first_seal, s.last_seal),
                          ' UNION ALL ')
            || ') v'

@@ -79,25 +79,27 @@ COMMENT ON FUNCTION audit._held_by(audit.ledger_streams) IS
     'internal: an expression for the holds that keep a row r of a stream';
 
 CREATE FUNCTION audit._redact_row(
-    own audit.ledger_streams, number bigint, fields text[], legal_basis text, ticket text)
+    own audit.ledger_streams, number bigint, transaction_id bigint, fields text[], legal_basis text, ticket text)
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
-    event_id bigint;
+    erased constant jsonb := audit._erase_row(own.stream, number, fields, transaction_id);
 BEGIN
-    event_id := audit._record_event(
+    IF erased = '[]' THEN
+        RETURN NULL;
+    END IF;
+    RETURN audit._record_event(
         'redacted', format('%I.%I', own.table_schema, own.table_name), legal_basis,
-        jsonb_build_object('stream_no', own.stream_no, 'id', number, 'fields', fields, 'legal_basis', legal_basis,
-                           'ticket', ticket,
-                           'leaf', (SELECT l.leaf_index FROM audit._locate(own.stream, number) l LIMIT 1)));
-    PERFORM audit._erase_row(own.stream, number, fields);
-    RETURN event_id;
+        jsonb_build_object('stream_no', own.stream_no, 'id', number, 'fields', fields, 'erased', erased,
+                           'legal_basis', legal_basis, 'ticket', ticket,
+                           'leaf', (SELECT l.leaf_index FROM audit._locate(own.stream, number) l)));
 END
 $body$;
-COMMENT ON FUNCTION audit._redact_row(audit.ledger_streams, bigint, text[], text, text) IS
-    'internal: erases fields of one row, after it was found that this may be done, and returns the event';
+COMMENT ON FUNCTION audit._redact_row(audit.ledger_streams, bigint, bigint, text[], text, text) IS
+    'internal: erases fields of one row, after it was found that this may be done, and returns the event; null '
+    'when nothing was left';
 
 -- No hold is placed, and nobody else erases, between here and the end of the transaction.
 CREATE FUNCTION audit._lock_redactions() RETURNS void
@@ -132,7 +134,8 @@ BEGIN
     END IF;
     SELECT s.* INTO own FROM audit.ledger_streams s WHERE s.stream = redact.stream;
     PERFORM audit._lock_redactions();
-    EXECUTE format('SELECT %s AS held, %s AS has_value, to_jsonb(r) AS content FROM %I.%I r WHERE r.%I = $1',
+    EXECUTE format('SELECT %s AS held, %s AS has_value, r.transaction_id, to_jsonb(r) AS content '
+                   'FROM %I.%I r WHERE r.%I = $1',
                    coalesce(audit._held_by(own), '''{}''::bigint[]'), audit._has_value(own, wanted),
                    own.table_schema, own.table_name, own.number_column)
     INTO target USING id::bigint;
@@ -160,7 +163,7 @@ BEGIN
         RAISE NOTICE 'row % of % has no value left in these fields', id, stream;
         RETURN NULL;
     END IF;
-    RETURN audit._redact_row(own, id::bigint, wanted, legal_basis, ticket);
+    RETURN audit._redact_row(own, id::bigint, target.transaction_id, wanted, legal_basis, ticket);
 END
 $body$;
 COMMENT ON FUNCTION audit.redact(text, text, text[], text, text) IS
@@ -225,13 +228,13 @@ BEGIN
             holds := holds || coalesce(target.holds, '{}');
         END IF;
         FOR target IN EXECUTE format(
-            'SELECT r.%I AS number FROM %I.%I r WHERE (%s) AND (%s) AND %s = ''{}'' LIMIT %s', own.number_column,
+            'SELECT r.%I AS number, r.transaction_id FROM %I.%I r WHERE (%s) AND (%s) AND %s = ''{}'' LIMIT %s', own.number_column,
             own.table_schema, own.table_name, audit._is_about(own, subject), audit._has_value(own, wanted), held,
             budget + 1)
         LOOP
             more := rows_redacted >= budget;
             EXIT WHEN more;
-            PERFORM audit._redact_row(own, target.number, wanted, legal_basis, ticket);
+            PERFORM audit._redact_row(own, target.number, target.transaction_id, wanted, legal_basis, ticket);
             rows_redacted := rows_redacted + 1;
         END LOOP;
         budget := budget - rows_redacted;

@@ -99,6 +99,8 @@ pub struct RowHasher {
     apart: Vec<Apart>,
     /// `agr1`, the schema's hash, how many commitments, the commitments.
     root: Vec<u8>,
+    /// Whose salts are hashed: a field, which pair of its salts, and whether only the first of it is used.
+    pairs: Vec<(u16, u32, bool)>,
     salts: Vec<CommitmentSalt>,
     /// Of a redacted row, which commitments have nothing left; their salts are unknown.
     erased: Vec<bool>,
@@ -279,30 +281,39 @@ impl RowHasher {
         self.root.extend_from_slice(&(commitments as u32).to_be_bytes());
     }
 
-    /// The salts of all commitments.
+    /// The salts of all commitments: of each field two from one hash, so that what one field has does not move the
+    /// salts of the others.
     fn derive_salts(&mut self, salt: &[u8; 16]) {
-        let count = self.parts.len() + 1;
-        let mut messages = [[0; 24]; LANES];
+        let mut messages = [[0; 26]; LANES];
         for message in &mut messages {
             // Constant ranges within the array.
             message[..4].copy_from_slice(b"ags1");
             message[4..20].copy_from_slice(salt);
         }
-        let mut pair = 0_u32;
-        while self.salts.len() < count {
-            for message in &mut messages {
-                message[20..].copy_from_slice(&pair.to_be_bytes());
-                pair += 1;
-            }
-            if count - self.salts.len() <= 2 {
-                let hash = sha256_of(&messages[0]);
-                self.salts.extend(hash.as_chunks::<16>().0);
-            } else {
-                let hashes = sha256_each(messages.each_ref().map(|message| &message[..]));
-                self.salts.extend(hashes.as_flattened().as_chunks::<16>().0);
+        self.pairs.clear();
+        self.pairs.push((0, 0, true));
+        for field in self.apart.iter().filter(|field| field.count > 0) {
+            let pairs = field.count.div_ceil(2) as u32;
+            self.pairs.extend((0..pairs).map(|pair| (field.no, pair, 2 * pair as usize + 1 == field.count)));
+        }
+        let write = |message: &mut [u8; 26], (no, pair, _): (u16, u32, bool)| {
+            // Constant ranges within the array.
+            message[20..22].copy_from_slice(&no.to_be_bytes());
+            message[22..].copy_from_slice(&pair.to_be_bytes());
+        };
+        let (lanes, rest) = self.pairs.as_chunks::<LANES>();
+        for pairs in lanes {
+            messages.iter_mut().zip(pairs).for_each(|(message, pair)| write(message, *pair));
+            let hashes = sha256_each(messages.each_ref().map(|message| &message[..]));
+            for (hash, (.., is_single)) in hashes.iter().zip(pairs) {
+                self.salts.extend(hash.as_chunks::<16>().0.iter().take(if *is_single { 1 } else { 2 }));
             }
         }
-        self.salts.truncate(count);
+        for pair in rest {
+            write(&mut messages[0], *pair);
+            let hash = sha256_of(&messages[0]);
+            self.salts.extend(hash.as_chunks::<16>().0.iter().take(if pair.2 { 1 } else { 2 }));
+        }
     }
 
     fn push_group(&mut self) {

@@ -1,6 +1,8 @@
 //! The format as `docs/ledger-format.md` has it, written down plainly and slowly, apart from the code that it
 //! checks.
 
+use std::collections::BTreeMap;
+
 use audit_guard_core::ledger::hash::Hash;
 use audit_guard_core::ledger::schema::Schema;
 use audit_guard_core::ledger::value::Value;
@@ -93,11 +95,15 @@ pub(crate) fn row(schema: &Schema, schema_no: u32, values: &[Value], salt: [u8; 
         group.extend((own.len() as u32).to_be_bytes());
         apart.extend(own);
     }
-    let all = std::iter::once((0, 0, Vec::new(), group)).chain(apart).zip(0_u32..);
-    let commitments: Vec<Commitment> = all
-        .map(|((field, form, key, body), k)| {
-            let both = sha(&[b"ags1", &salt, &(k / 2).to_be_bytes()]);
-            let salt: [u8; 16] = both[if k % 2 == 0 { 0..16 } else { 16..32 }].try_into().unwrap();
+    let mut counts: BTreeMap<u16, u32> = BTreeMap::new();
+    let commitments: Vec<Commitment> = std::iter::once((0, 0, Vec::new(), group))
+        .chain(apart)
+        .map(|(field, form, key, body)| {
+            let next = counts.entry(field).or_default();
+            let k = *next;
+            *next += 1;
+            let both = sha(&[b"ags1", &salt, &u16::to_be_bytes(field), &(k / 2).to_be_bytes()]);
+            let salt: [u8; 16] = both[if k & 1 == 0 { 0..16 } else { 16..32 }].try_into().unwrap();
             let named = if form == 2 { lp(&key) } else { Vec::new() };
             let hash = sha(&[b"agf1", &salt, &u16::to_be_bytes(field), &[form], &named, &body]);
             Commitment { field, form, key, salt, hash }

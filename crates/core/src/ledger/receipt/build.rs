@@ -6,8 +6,8 @@ use super::{Base64, Receipt, ReceiptField, VERSION};
 use crate::ledger::hash::Hash;
 use crate::ledger::json::json_members;
 use crate::ledger::redaction::Redaction;
-use crate::ledger::row::{Commitment, CommitmentSalt, Form, Misfit, RowHasher};
-use crate::ledger::schema::{PreparedSchema, Schema};
+use crate::ledger::row::{Commitment, Form, Misfit, RowHasher};
+use crate::ledger::schema::Schema;
 use crate::ledger::value::Value;
 
 /// A sealed row and where it is in the tree.
@@ -103,7 +103,7 @@ pub fn build(row: &Sealed<'_>, disclose: Option<&[&str]>) -> Result<Receipt, Rec
 }
 
 fn hash(row: &Sealed<'_>) -> Result<RowHasher, ReceiptError> {
-    let schema: PreparedSchema = row.schema.prepare(row.schema_no);
+    let schema = row.schema.prepare(row.schema_no);
     let mut hasher = RowHasher::new();
     hasher.begin();
     hasher.values(row.schema, row.values).ok_or(ReceiptError::WrongValues)?;
@@ -142,7 +142,7 @@ fn receipt_field(
         document.commitment = Some(Base64(hash.to_vec()));
         return document;
     };
-    document.salt = Some(salt_document(&salt));
+    document.salt = Some(Base64(salt.to_vec()));
     match (form, column) {
         (Form::Member, Some(_)) => {
             document.key = Some(String::from_utf8_lossy(commitment.key).into_owned());
@@ -155,10 +155,6 @@ fn receipt_field(
         }
     }
     document
-}
-
-fn salt_document(salt: &CommitmentSalt) -> Base64 {
-    Base64(salt.to_vec())
 }
 
 /// The texts of a JSON object's members, which come in the order of the commitments.
