@@ -40,7 +40,9 @@ DECLARE
     own record;
     found_one boolean;
 BEGIN
-    IF NOT pg_visible_in_snapshot(_has_rows.transaction_id::xid8, pg_current_snapshot()) THEN
+    -- The snapshots of a standby do not name what is still running on the primary.
+    IF pg_is_in_recovery()
+       OR NOT pg_visible_in_snapshot(_has_rows.transaction_id::xid8, pg_current_snapshot()) THEN
         RETURN 'unknown';
     END IF;
     FOR own IN SELECT s.table_schema, s.table_name FROM audit.ledger_streams s
@@ -57,7 +59,8 @@ BEGIN
 END
 $body$;
 COMMENT ON FUNCTION audit._has_rows(text) IS
-    'internal: whether a transaction left rows in a stream: yes, no, or unknown while it runs';
+    'internal: whether a transaction left rows in a stream: yes, no, or unknown while it '
+    'runs, and on a standby';
 
 CREATE FUNCTION audit._forget_ids() RETURNS void
 LANGUAGE c VOLATILE

@@ -23,7 +23,9 @@ BEGIN
     END IF;
     SELECT s.xmin::text::bigint = s.transaction_id & 4294967295, pg_snapshot_xmax(s.snapshot)
     INTO is_physical, last_seen
-    FROM audit.seals s ORDER BY s.seal_no DESC LIMIT 1;
+    FROM (SELECT n.xmin, n.* FROM audit.seals n ORDER BY n.seal_no DESC LIMIT 1) s
+    WHERE s.incarnation = own.incarnation;
+    -- A life that was declared and has sealed nothing yet.
     IF NOT FOUND THEN
         SELECT i.xmin::text::bigint = i.transaction_id & 4294967295, pg_snapshot_xmax(i.start_snapshot)
         INTO is_physical, last_seen

@@ -111,13 +111,17 @@ fn step(waits: bool, beats: bool, snapshot: &mut Option<String>) -> Outcome {
     if !sealing::lock(waits) {
         return Outcome::Busy;
     }
-    acting::with_latest_snapshot(|| locked_step(beats, snapshot.get_or_insert_with(store::snapshot_now)))
+    acting::with_latest_snapshot(|| {
+        locked_step(waits, beats, snapshot.get_or_insert_with(store::snapshot_now))
+    })
 }
 
-fn locked_step(beats: bool, snapshot: &str) -> Outcome {
+fn locked_step(waits: bool, beats: bool, snapshot: &str) -> Outcome {
     let newest = store::newest_seal();
-    if let Err(why) = go_on_here(newest.as_ref()) {
-        return Outcome::Stopped(why);
+    match go_on_here(newest.as_ref(), waits) {
+        Err(why) => return Outcome::Stopped(why),
+        Ok(false) => return Outcome::Idle,
+        Ok(true) => {}
     }
     // One that has begun just now is to be seen, too.
     let lives = acting::with_latest_snapshot(store::incarnations);
@@ -143,14 +147,16 @@ fn locked_step(beats: bool, snapshot: &str) -> Outcome {
     if has_more { Outcome::More } else { Outcome::Done(count) }
 }
 
-/// Begins the first life of this database, or notes that it was upgraded; an error tells why another database
-/// sealed last.
-fn go_on_here(newest: Option<&Seal>) -> Result<(), String> {
+/// Begins the first life of this database, or notes that it was upgraded; false when it is not time yet. An error
+/// tells why another database sealed last.
+fn go_on_here(newest: Option<&Seal>, was_asked: bool) -> Result<bool, String> {
     let identity = select("SELECT i.state, i.why FROM audit._identity() i", &[], |row| {
         (store::text(row, 1), store::text(row, 2))
     });
     let (state, why) = identity.into_iter().next().unwrap_or_default();
     match state.as_str() {
+        // A restore that is under way brings a ledger of its own, and must find no other.
+        "none" if !was_asked && !acting::has_own_events() => return Ok(false),
         "none" => store::begin_incarnation("first", None, BEFORE_ALL),
         "upgraded" => {
             let snapshot = newest.map_or(BEFORE_ALL, |seal| seal.snapshot.as_str());
@@ -159,7 +165,7 @@ fn go_on_here(newest: Option<&Seal>) -> Result<(), String> {
         "same" => {}
         _ => return Err(why),
     }
-    Ok(())
+    Ok(true)
 }
 
 /// The batch that is open, or the one that follows.

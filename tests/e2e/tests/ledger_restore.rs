@@ -97,7 +97,8 @@ fn comes_back(client: &mut Client, known: &Known) -> Result<()> {
 
 /// Numbers of transactions that rows from elsewhere have come again here, and take no row along a second time.
 fn numbers_come_again(client: &mut Client) -> Result<()> {
-    let reached = "SELECT pg_current_xact_id()::text::bigint > (SELECT max(transaction_id) FROM audit.audit_log
+    let reached =
+        "SELECT pg_current_xact_id()::text::bigint > (SELECT max(transaction_id) FROM audit.audit_log
         WHERE new_record ->> 'id' = '2005')";
     assert!(!client.query_one(reached, &[])?.try_get::<_, bool>(0)?, "the new cluster is not behind");
     for id in 3000..3005 {

@@ -93,7 +93,10 @@ fn stored_anew() -> Result<()> {
     let cluster = Cluster::start(&[("fsync", "off")])?;
     let mut client = cluster.database("app")?;
     with_history(&mut client)?;
-    run(&mut client, "INSERT INTO app.visits SELECT i, repeat('long ', 2000) || i FROM generate_series(500, 520) AS i")?;
+    run(
+        &mut client,
+        "INSERT INTO app.visits SELECT i, repeat('long ', 2000) || i FROM generate_series(500, 520) AS i",
+    )?;
     let witness = Witness::new()?;
     witness.is_trusted_by(&mut client)?;
     seal_all(&mut client)?;

@@ -61,7 +61,12 @@ fn soon_after_the_commit() -> Result<()> {
     let set = |client: &mut Client, milliseconds: u32| -> Result<()> {
         run(client, &format!("ALTER SYSTEM SET audit_guard.seal_interval = {milliseconds}"))?;
         run(client, "SELECT pg_reload_conf()")?;
-        wait_until(client, &format!("SELECT setting = '{milliseconds}' FROM pg_settings WHERE name = 'audit_guard.seal_interval'"))
+        wait_until(
+            client,
+            &format!(
+                "SELECT setting = '{milliseconds}' FROM pg_settings WHERE name = 'audit_guard.seal_interval'"
+            ),
+        )
     };
     set(&mut client, 3000)?;
     run(&mut client, "INSERT INTO work VALUES (100, 'x')")?;
@@ -83,7 +88,10 @@ fn soon_after_the_commit() -> Result<()> {
     assert!(hurried < Duration::from_millis(1500) && fast < Duration::from_millis(1500));
     let inside = "BEGIN; INSERT INTO work VALUES (105, 'x')";
     run(&mut client, inside)?;
-    assert!(!client.query_one("SELECT audit.wait_sealed()", &[])?.try_get::<_, bool>(0)?, "sealed before the commit");
+    assert!(
+        !client.query_one("SELECT audit.wait_sealed()", &[])?.try_get::<_, bool>(0)?,
+        "sealed before the commit"
+    );
     run(&mut client, "COMMIT")?;
     sealed_once(&mut client)?;
     judge::server_is_content(&cluster, "app")
@@ -102,12 +110,19 @@ fn comes_and_goes() -> Result<()> {
     wait_until(&mut outside, &format!("SELECT count(*) = 0 {SEALERS}"))?;
     let seals = number(&mut client, "SELECT count(*) FROM audit.seals")?;
     sleep(Duration::from_millis(2500));
-    assert_eq!(number(&mut client, "SELECT count(*) FROM audit.seals")?, seals, "seals while nobody was there");
+    assert_eq!(
+        number(&mut client, "SELECT count(*) FROM audit.seals")?,
+        seals,
+        "seals while nobody was there"
+    );
     run(&mut client, "INSERT INTO work VALUES (2, 'x')")?;
     assert!(lag(&mut client)? < Duration::from_secs(2));
     // Ended from outside, in the middle of the work.
     for i in 10..30 {
-        run(&mut client, &format!("INSERT INTO work SELECT {i} * 100 + n, 'x' FROM generate_series(1, 50) AS n"))?;
+        run(
+            &mut client,
+            &format!("INSERT INTO work SELECT {i} * 100 + n, 'x' FROM generate_series(1, 50) AS n"),
+        )?;
         run(&mut outside, &format!("SELECT pg_terminate_backend(pid) {SEALERS}"))?;
         sleep(Duration::from_millis(60));
     }

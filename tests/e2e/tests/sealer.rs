@@ -240,6 +240,30 @@ fn stops_in_a_copy() -> Result<()> {
     wait_until(&mut copy, ALL_SEALED)
 }
 
+/// A dump brings its ledger along: nothing is sealed before it is there, and then only when somebody says so.
+#[test]
+fn stays_out_of_a_restore() -> Result<()> {
+    let cluster = Cluster::start(PRELOADED)?;
+    let mut client = tracked(&cluster, "app")?;
+    run(&mut client, "INSERT INTO notes (text) SELECT 'x' FROM generate_series(1, 20000)")?;
+    is_sound(&mut client)?;
+    let dump = cluster.dir().join("ledger.dump");
+    let dump = dump.to_str().ok_or("a folder's name")?;
+    cluster.run("pg_dump", &["-Fc", "-f", dump, "app"])?;
+    for (name, jobs) in [("whole", "1"), ("parallel", "3")] {
+        cluster.empty_database(name)?;
+        cluster.run("pg_restore", &["-d", name, "-e", "-j", jobs, dump])?;
+        let mut copy = cluster.connect("postgres", name)?;
+        note(&mut copy)?;
+        sleep(Duration::from_secs(1));
+        let lives = "SELECT count(*) FROM audit.ledger_incarnations";
+        assert_eq!(copy.query_one(lives, &[])?.get::<_, i64>(0), 1, "{name}");
+        run(&mut copy, "SELECT audit.declare_discontinuity('restored')")?;
+        wait_until(&mut copy, ALL_SEALED)?;
+    }
+    Ok(())
+}
+
 /// What keeps it from sealing is tried again, later each time.
 #[test]
 fn fails_and_recovers() -> Result<()> {
