@@ -139,7 +139,7 @@ pub(super) fn read(
         )
     };
     let mut found = Found { rows: Rc::clone(&rows), place, row: RowPlace { position, time: 0 } };
-    let mut maker = LeafMaker::default();
+    let mut maker = LeafMaker::with_hints();
     rows.read_one(number, |row, values| {
         found.row = row;
         each(&found, &mut maker, values);

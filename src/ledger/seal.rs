@@ -132,7 +132,7 @@ fn locked_step(waits: bool, beats: bool, snapshot: &str) -> Outcome {
     if !must && !rows::all_known().iter().any(|rows| has_rows(&batch, life, rows)) {
         return Outcome::Idle;
     }
-    let mut chunk = Chunk::default();
+    let mut chunk = Chunk { maker: LeafMaker::with_hints(), ..Chunk::default() };
     for rows in rows::current() {
         chunk.add_stream(&batch, life, &rows);
         if chunk.is_full {

@@ -45,8 +45,9 @@ pub(super) struct RowPlace {
 pub(super) struct LeafMaker {
     hasher: RowHasher,
     text: Vec<u8>,
-    /// A byte per field, see [`hint`].
+    /// A byte per field, see [`hint`]; empty unless asked for.
     pub(super) hints: Vec<u8>,
+    makes_hints: bool,
 }
 
 impl Rows {
@@ -119,6 +120,11 @@ impl Rows {
 }
 
 impl LeafMaker {
+    /// One that makes the hints of each row, too.
+    pub(super) fn with_hints() -> Self {
+        Self { makes_hints: true, ..Self::default() }
+    }
+
     /// The leaf of a row; None when its redaction does not fit the row.
     pub(super) fn leaf(&mut self, rows: &Rows, place: RowPlace, values: &Values) -> Option<Hash> {
         self.fields(rows, values);
@@ -138,6 +144,9 @@ impl LeafMaker {
                 self.hasher.finish_redacted(&rows.prepared, &redaction, number, transaction, time).ok()
             }
         };
+        if !self.makes_hints {
+            return leaf;
+        }
         let slot = |no: u16| rows.schema.fields.iter().position(|field| field.no == no);
         hint::add_commitments(self.hasher.commitments(), &mut self.hints, slot);
         leaf
@@ -194,7 +203,9 @@ impl LeafMaker {
                         Some(value) => reader.write(value, out),
                         None => audit_guard_core::ledger::value::Encoder::new(out).null(),
                     }
-                    hint = hint::of_value(&out[start..]);
+                    if self.makes_hints {
+                        hint = hint::of_value(&out[start..]);
+                    }
                 }),
                 None => self.hasher.null(field.no),
                 Some(value) => {
@@ -203,7 +214,9 @@ impl LeafMaker {
                     }
                 }
             }
-            self.hints.push(hint);
+            if self.makes_hints {
+                self.hints.push(hint);
+            }
         }
     }
 

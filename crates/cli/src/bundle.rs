@@ -98,6 +98,7 @@ impl Description {
 
 /// A line of a file of rows.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Line<'a> {
     #[serde(with = "as_text")]
     pub(crate) leaf: u64,
@@ -188,6 +189,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Values<'a> {
 
 /// What a seal says about itself; its leaves are in the tiles.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Header<'a> {
     #[serde(with = "as_text")]
     pub(crate) seal_no: u64,
@@ -303,7 +305,10 @@ pub(crate) mod as_optional_text {
 
 /// Bytes in hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    // Half a byte is below 16.
+    let digit = |half: u8| char::from(DIGITS[usize::from(half)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// What [`hex`] wrote, 16 bytes of it.

@@ -31,13 +31,14 @@ const FILE_LEAVES: i64 = 131_072;
 pub(crate) fn run(dsn: &str, folder: &Path) -> Result<Exit> {
     let settings = Settings::parse(dsn)?;
     let mut database = Database::open(&settings, None)?;
+    let facts = database.facts()?;
     let mut description = begin(folder)?;
     let lock_path = folder.join("lock");
     let lock = File::create(&lock_path).map_err(|error| Failure::file(&lock_path, &error))?;
     if lock.try_lock().is_err() {
         return Err(Failure::usage(format!("{}: another export works here", folder.display())));
     }
-    description.facts = database.facts()?;
+    description.facts = facts;
     description.origins = description.facts.incarnations.iter().map(|known| known.origin.clone()).collect();
     description.certificates = excuses(&mut database, "partition_expired")?;
     description.redactions = excuses(&mut database, "redacted")?;

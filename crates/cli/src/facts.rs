@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use audit_guard_core::ledger::hash::sha256;
 use audit_guard_core::ledger::schema::{PreparedSchema, Schema};
+use audit_guard_core::ledger::streams;
 use serde::{Deserialize, Serialize};
 
 /// A stream: a table whose rows are leaves.
@@ -45,6 +46,9 @@ pub(crate) struct Facts {
     pub(crate) keys: Vec<String>,
     /// Those that it trusted once.
     pub(crate) withdrawn_keys: Vec<String>,
+    /// What cannot be as it stands there.
+    #[serde(skip)]
+    pub(crate) defects: Vec<String>,
 }
 
 /// A schema that could be read.
@@ -64,6 +68,30 @@ impl Stream {
 }
 
 impl Facts {
+    /// Where rows are is not taken from a list that nothing seals, as far as it is known from elsewhere: the
+    /// tables of our own streams from this program, the columns from the sealed schema.
+    pub(crate) fn correct(&mut self) {
+        for stream in &mut self.streams {
+            let table = format!("{}.{}", stream.table_schema, stream.table_name);
+            if !streams::may_be(stream.stream_no, &stream.name, &table) {
+                let no = stream.stream_no;
+                self.defects
+                    .push(format!("stream {no} is declared with a name or a table that is not its own"));
+                if let Some((_, own)) = streams::OWN.iter().find(|(own, _)| *own == no) {
+                    stream.name = (*own).to_owned();
+                    stream.table_schema = "audit".to_owned();
+                    stream.table_name = (*own).to_owned();
+                }
+            }
+            let schemas =
+                self.schemas.iter().rev().filter_map(|stored| Schema::parse(&stored.definition).ok());
+            if let Some(schema) = schemas.into_iter().find(|schema| schema.stream_no == stream.stream_no) {
+                stream.number_column = schema.number;
+                stream.time_column = schema.time;
+            }
+        }
+    }
+
     pub(crate) fn stream(&self, stream_no: u16) -> Option<&Stream> {
         self.streams.iter().find(|stream| stream.stream_no == stream_no)
     }

@@ -87,5 +87,9 @@ fn line(verdict: &Verdict, receipt: Option<&Receipt>, exit: Exit) -> String {
         }
         separator = ", ";
     }
-    format!("{line}{separator}{}", one_line(&verdict.detail))
+    line.push_str(&format!("{separator}{}", one_line(&verdict.detail)));
+    if verdict.code == Code::InternallyConsistent {
+        line.push_str(": --key checks who did, --checkpoint compares with one that you kept");
+    }
+    line
 }

@@ -1,5 +1,7 @@
 //! What came out of a check, for people and for programs.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::Format;
@@ -46,6 +48,8 @@ pub(crate) struct Report {
     /// All of them, also those that are not kept.
     count: u64,
     worst: Option<(Exit, &'static str)>,
+    /// How many of each code.
+    counts: BTreeMap<&'static str, u64>,
     rows_checked: u64,
     leaves_checked: u64,
     /// What else a reader has to know.
@@ -59,6 +63,7 @@ impl Report {
 
     pub(crate) fn push(&mut self, finding: Finding) {
         self.count += 1;
+        *self.counts.entry(finding.code).or_default() += 1;
         let severity = |exit: Exit| match exit {
             Exit::Tampered => 3,
             Exit::Usage => 2,
@@ -111,7 +116,11 @@ impl Report {
                     Exit::Tampered => "TAMPERED",
                     Exit::Usage | Exit::Unchecked => "not fully checked",
                 };
-                println!("{word} ({code}): {summary}");
+                let found = self.counts.iter().map(|(code, count)| format!("{} {code}", grouped(*count)));
+                match found.collect::<Vec<_>>().join(", ") {
+                    _ if exit == Exit::Intact => println!("{word} ({code}): {summary}"),
+                    found => println!("{word}: {found}; {summary}"),
+                }
                 self.findings.iter().for_each(|finding| println!("{}", line(finding)));
                 if self.count > self.findings.len() as u64 {
                     println!("  ... and {} more", grouped(self.count - self.findings.len() as u64));

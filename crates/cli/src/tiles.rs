@@ -170,11 +170,12 @@ impl TileReader {
         Self { folder: folder.to_owned(), last: Vec::new() }
     }
 
-    /// A tile of this width; None when it is not there, or is not as long as it has to be.
+    /// A tile of this width; None when it is not there.
     fn tile(&self, kind: TileKind, index: u64, width: u64) -> Result<Option<Vec<u8>>> {
         let path = path(&self.folder, kind, index, width);
         match std::fs::read(&path) {
-            Ok(bytes) => Ok((bytes.len() as u64 == width * place_bytes(kind) as u64).then_some(bytes)),
+            Ok(bytes) if bytes.len() as u64 == width * place_bytes(kind) as u64 => Ok(Some(bytes)),
+            Ok(_) => Err(Failure::unchecked(format!("{}: not as long as it has to be", path.display()))),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Failure::file(&path, &error)),
         }

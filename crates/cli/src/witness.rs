@@ -152,19 +152,24 @@ impl Watch<'_> {
             }
             if last.size == head.size && last.origin == head.origin {
                 // The post may have failed last time, or the database was away in between.
-                if head.signed_size.is_none_or(|size| size < last.size) {
-                    return post(client, &last.note).map(|refusal| match refusal {
-                        None => Look::Unchanged("posted again"),
-                        Some(refusal) => Look::NotPosted(refusal),
-                    });
+                if !self.state.is_unposted() && head.signed_size.is_some_and(|size| size >= last.size) {
+                    return Ok(Look::Unchanged("nothing new"));
                 }
-                return Ok(Look::Unchanged("nothing new"));
+                let refusal = post(client, &last.note)?;
+                if refusal.is_none() {
+                    self.state.mark_posted()?;
+                }
+                return Ok(refusal.map_or(Look::Unchanged("posted again"), Look::NotPosted));
             }
         }
         let signed = self.key.sign(&head.origin, head.size, &head.root)?;
         let (note, size) = (signed.note.clone(), signed.size);
         self.state.keep(signed, Utc::now())?;
-        Ok(post(client, &note)?.map_or(Look::Signed(size), Look::NotPosted))
+        let refusal = post(client, &note)?;
+        if refusal.is_none() {
+            self.state.mark_posted()?;
+        }
+        Ok(refusal.map_or(Look::Signed(size), Look::NotPosted))
     }
 
     /// Says what came of a look, and raises or ends an alarm.

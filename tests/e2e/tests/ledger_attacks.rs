@@ -95,7 +95,7 @@ const ATTACKS: &[Attack] = &[
     ),
     (
         "SELECT audit.redact('audit_log', '3', '{email}', 'GDPR', 'T-1');
-         UPDATE audit.guard_events SET detail = detail || '{\"fields\": [\"patient\"]}' WHERE kind = 'redacted'",
+         UPDATE audit.guard_events SET detail = detail || '{\"erased\": [\"new_record.patient\"]}' WHERE kind = 'redacted'",
         &[("unauthorised_redaction", "audit_log", "3")],
     ),
     // A redaction that nobody may doubt, and then something in the place of what was erased.
@@ -141,6 +141,32 @@ const ATTACKS: &[Attack] = &[
     ),
     ("ALTER TABLE audit.guard_events DROP COLUMN application_name", &[("modified", "guard_events", "1")]),
     ("DELETE FROM audit.ledger_incarnations", &[("fork", "", "")]),
+    // Numbers below which nothing would be looked at, in the first life and in one that never was declared.
+    (
+        "INSERT INTO audit.audit_log SELECT (jsonb_populate_record(l, '{\"id\": -5}')).*
+             FROM audit.audit_log AS l WHERE id = 3;
+         UPDATE audit.ledger_incarnations SET floors = '{\"1\": 0}'",
+        &[("orphan", "audit_log", "-5")],
+    ),
+    (
+        "DELETE FROM audit.audit_log WHERE id = 3; UPDATE audit.ledger_incarnations SET floors = '{\"1\": 3}'",
+        &[("missing", "audit_log", "3")],
+    ),
+    (
+        "INSERT INTO audit.audit_log SELECT (jsonb_populate_record(l, '{\"id\": 1000003}')).*
+             FROM audit.audit_log AS l WHERE id = 3;
+         INSERT INTO audit.ledger_incarnations SELECT (jsonb_populate_record(i, jsonb_build_object('incarnation', 2,
+             'kind', 'declared', 'first_seal', 100, 'floors', jsonb_build_object('1', 2000000)))).*
+             FROM audit.ledger_incarnations AS i",
+        &[("orphan", "audit_log", "1000003")],
+    ),
+    (
+        "DELETE FROM audit.audit_log WHERE id = 3;
+         INSERT INTO audit.ledger_incarnations SELECT (jsonb_populate_record(i, jsonb_build_object('incarnation', 2,
+             'kind', 'declared', 'first_seal', 1, 'floors', jsonb_build_object('1', 2000000)))).*
+             FROM audit.ledger_incarnations AS i",
+        &[("missing", "audit_log", "3")],
+    ),
 ];
 
 #[test]

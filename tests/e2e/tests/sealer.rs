@@ -181,7 +181,7 @@ fn nobody_is_in_the_way() -> Result<()> {
     ] {
         let name = if statement.contains("moved RENAME") { "moved" } else { "app" };
         let mut client = cluster.connect("postgres", name)?;
-        run(&mut client, "INSERT INTO notes (text) SELECT 'x' FROM generate_series(1, 5000)")?;
+        run(&mut client, "INSERT INTO notes (text) SELECT 'x' FROM generate_series(1, 1000)")?;
         drop(client);
         let begin = Instant::now();
         run(&mut admin, statement)?;
@@ -308,6 +308,12 @@ fn on_a_standby() -> Result<()> {
     let known = "SELECT min(transaction_id) FROM audit.audit_log";
     let number: i64 = reader.query_one(known, &[])?.get(0);
     assert!(reader.query_one("SELECT audit.wait_sealed($1, '0')", &[&number])?.get::<_, bool>(0));
+    // What still runs on the primary looks finished here, and without a row.
+    run(&mut client, "BEGIN; INSERT INTO notes (text) VALUES ('open')")?;
+    let open: i64 = client.query_one("SELECT pg_current_xact_id()::text::bigint", &[])?.get(0);
+    note(&mut primary.connect("postgres", "app")?)?;
+    wait_until(&mut reader, &format!("SELECT pg_snapshot_xmax(pg_current_snapshot()) > '{open}'"))?;
+    assert!(!reader.query_one("SELECT audit.wait_sealed($1, '0')", &[&open])?.get::<_, bool>(0));
     primary.stop("immediate")?;
     standby.promote()?;
     is_sound(&mut reader)

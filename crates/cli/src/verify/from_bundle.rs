@@ -194,8 +194,9 @@ impl Reading<'_> {
                 self.tally.push(Finding { leaf_index: Some(place), ..Finding::new("seal_gap", detail) });
                 return Ok(None);
             };
-            if let Some([_, _, record @ ..]) = self.tiles.place(TileKind::Entries, place, self.size)?
-                && leaf_hash(record) != hash
+            if let Some([high, low, record @ ..]) = self.tiles.place(TileKind::Entries, place, self.size)?
+                && (usize::from(u16::from_be_bytes([*high, *low])) != record.len()
+                    || leaf_hash(record) != hash)
             {
                 let detail = "the record in tile/entries is not that of the leaf";
                 self.tally.push(Finding { leaf_index: Some(place), ..Finding::new("tree_mismatch", detail) });
@@ -249,6 +250,15 @@ impl Reading<'_> {
 fn row(subject: &Subject, check: &mut SliceCheck<'_>, line: &Line<'_>, seal: &Seal) -> Result<()> {
     // A row that is gone is found missing, and excused if its month was removed.
     if line.pruned {
+        let at = line.leaf.checked_sub(seal.first_leaf).and_then(|at| usize::try_from(at).ok());
+        let leaf = at.and_then(|at| seal.hashes().get(at));
+        let said = line.hash.as_deref().and_then(|text| STANDARD.decode(text).ok());
+        if leaf.is_none() || said.as_deref() != leaf.map(<[u8; 32]>::as_slice) {
+            let detail = "the hash of the line is not that of its leaf";
+            check
+                .tally
+                .push(Finding { leaf_index: Some(line.leaf), ..Finding::new("tree_mismatch", detail) });
+        }
         return Ok(());
     }
     let stream = line.stream.as_deref();
@@ -278,13 +288,14 @@ fn row(subject: &Subject, check: &mut SliceCheck<'_>, line: &Line<'_>, seal: &Se
     }
     let mut cells = Row(Vec::new());
     if let Some(known) = known.flatten() {
-        let fields = known.schema.fields.iter().enumerate();
-        cells.0.extend(fields.map(|(at, field)| {
-            // As a rule the values stand in the order of the fields.
-            let own = values.0.get(at).filter(|(name, _)| *name == field.name);
-            let own = own.or_else(|| values.0.iter().find(|(name, _)| *name == field.name));
-            own.and_then(|(_, value)| value.as_deref().map(Cow::Borrowed))
-        }));
+        let fields = &known.schema.fields;
+        let names = values.0.iter().map(|(name, _)| name.as_ref());
+        if !names.eq(fields.iter().map(|field| field.name.as_str())) {
+            let finding = check.slice.compare(&stored, None);
+            check.tally.take(&subject.facts, finding.into_iter().collect());
+            return Ok(());
+        }
+        cells.0.extend(values.0.iter().map(|(_, value)| value.as_deref().map(Cow::Borrowed)));
     }
     let salt = line.salt.as_deref().map(|text| unhex16(text).unwrap_or_default());
     let redaction = line.redaction.as_deref().map(|text| STANDARD.decode(text).unwrap_or_default());

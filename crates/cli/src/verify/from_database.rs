@@ -52,7 +52,7 @@ pub(super) fn check(dsn: &str, arguments: &Verify) -> Result<Outcome> {
         other.columns = columns.clone();
         connections.push(other);
     }
-    let plan: Mutex<Plan> = Mutex::new((Planner::new(0, SLICE_LEAVES), first));
+    let plan: Mutex<Plan> = Mutex::new((Planner::new(i64::MIN, SLICE_LEAVES), first));
     let mut own = Database::open(&settings, snapshot.as_deref())?;
     own.columns = columns;
     connections.push(own);
@@ -70,6 +70,9 @@ pub(super) fn check(dsn: &str, arguments: &Verify) -> Result<Outcome> {
         Ok(tally)
     };
     let mut tally = Tally::default();
+    for defect in &subject.facts.defects {
+        tally.push(Finding::new("unknown_schema", defect.clone()));
+    }
     std::thread::scope(|scope| -> Result<()> {
         let running: Vec<_> =
             connections.into_iter().map(|database| scope.spawn(|| work(database))).collect();
@@ -120,7 +123,7 @@ fn planned(plan: &Mutex<Plan>) -> Result<Option<Task>> {
 
 fn slice(subject: &Subject, database: &mut Database, maker: &mut LeafMaker, task: &Task) -> Result<Tally> {
     let mut tally = Tally::default();
-    let Some(mut seals) = database.seals(task.first - 1, task.last)? else {
+    let Some(mut seals) = database.seals(task.first.saturating_sub(1), task.last)? else {
         let detail = format!("seals {} to {}: one of them holds what no seal can", task.first, task.last);
         tally.push(Finding::new("seal_gap", detail));
         return Ok(tally);
@@ -263,7 +266,10 @@ fn beyond(subject: &Subject, database: &mut Database, tally: &mut Tally) -> Resu
     closing_rows(database, tally)?;
     let mut waiting = 0;
     for stream in &subject.facts.streams {
-        if subject.selection.stream_no.is_some_and(|wanted| wanted != stream.stream_no) {
+        let is_other = subject.selection.stream_no.is_some_and(|wanted| wanted != stream.stream_no);
+        let columns = database.columns.get(&stream.stream_no).map(Vec::as_slice).unwrap_or_default();
+        let has = |name: &str| columns.iter().any(|column| column == name);
+        if is_other || !has("transaction_id") || !has(&stream.number_column) {
             continue;
         }
         let table = format!("{}.{}", identifier(&stream.table_schema), identifier(&stream.table_name));

@@ -128,9 +128,9 @@ fn redactions(subject: &Subject, tally: &mut Tally) -> u64 {
     let mut authorised: BTreeMap<(u16, i64), BTreeSet<String>> = BTreeMap::new();
     for event in tally.events.iter().filter(|event| event.kind == "redacted") {
         let Some(key) = redacted_row(event) else { continue };
-        let fields =
-            event.detail.get("fields").and_then(|fields| fields.as_array()).cloned().unwrap_or_default();
-        let names = fields.iter().filter_map(|field| field.as_str().map(str::to_owned));
+        // Exactly what it erased; what was asked for may be more, or stand for several.
+        let erased = event.detail.get("erased").and_then(|erased| erased.as_array());
+        let names = erased.into_iter().flatten().filter_map(|field| field.as_str().map(str::to_owned));
         authorised.entry(key).or_default().extend(names);
     }
     let none = BTreeSet::new();
@@ -163,15 +163,16 @@ fn redacted_row(event: &Event) -> Option<(u16, i64)> {
     Some((u16::try_from(number("stream_no")?).ok()?, number("id")?))
 }
 
-/// What was erased beyond what is allowed. In the images of a row a key stands for itself, wherever it is.
+/// What was erased beyond what is allowed: what no event names, by itself or with its whole column, and what is
+/// named once and erased twice.
 fn unexcused(row: &Redacted, allowed: &BTreeSet<String>) -> Vec<String> {
-    let is_image = |column: &str| matches!(column, "old_record" | "new_record");
-    let erased = row.erased.iter().filter_map(|(column, key)| {
-        let full = key.as_ref().map_or_else(|| column.clone(), |key| format!("{column}.{key}"));
-        let by_key = key.as_ref().is_some_and(|key| is_image(column) && allowed.contains(key));
-        (!allowed.contains(column) && !allowed.contains(&full) && !by_key).then_some(full)
+    let mut seen = BTreeSet::new();
+    let names = row.erased.iter().filter_map(|(column, key)| {
+        let name = key.as_ref().map_or_else(|| column.clone(), |key| format!("{column}.{key}"));
+        let is_allowed = allowed.contains(&name) || allowed.contains(column);
+        (!seen.insert(name.clone()) || !is_allowed).then_some(name)
     });
-    erased.collect()
+    names.collect()
 }
 
 /// Judges months that are gone by their certificates; returns how many rows are excused.

@@ -1,7 +1,8 @@
 //! What the witness signed so far: the one thing that an altered database cannot alter.
 //!
 //! `checkpoint` is the last signed note, as it is. `signed-YYYY-MM.jsonl` keeps all of them with the time of
-//! signing. `keys` names the keys that signed them. `alarm` is there as long as there is a reason for it.
+//! signing. `unposted` is there as long as the database has not taken the last one. `keys` names the keys that
+//! signed them. `alarm` is there as long as there is a reason for it.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,8 @@ use crate::files;
 use crate::keys::{self, Signed};
 
 const LIMIT: u64 = 1 << 20;
+/// There as long as the database has not taken the last note.
+const UNPOSTED: &str = "unposted";
 
 /// The state folder, locked as long as this lives.
 pub(super) struct State {
@@ -76,6 +79,7 @@ impl State {
             "note": signed.note,
         });
         let history = self.folder.join(now.format("signed-%Y-%m.jsonl").to_string());
+        files::replace(&self.folder.join(UNPOSTED), b"")?;
         // The history first: after a power failure between the two, one note too many is in it.
         files::append(&history, format!("{line}\n").as_bytes())?;
         files::replace(&self.folder.join("checkpoint"), signed.note.as_bytes())?;
@@ -83,15 +87,29 @@ impl State {
         Ok(())
     }
 
+    /// Whether the database has not taken the last note yet.
+    pub(super) fn is_unposted(&self) -> bool {
+        self.folder.join(UNPOSTED).exists()
+    }
+
+    /// The database has taken the last note.
+    pub(super) fn mark_posted(&self) -> Result<()> {
+        remove(&self.folder.join(UNPOSTED))
+    }
+
     /// Leaves a sign of an alarm for whoever watches the folder, or takes it away.
     pub(super) fn mark_alarm(&self, alarm: Option<&str>) -> Result<()> {
         let path = self.folder.join("alarm");
         match alarm {
             Some(text) => files::replace(&path, text.as_bytes()),
-            None if path.exists() => {
-                std::fs::remove_file(&path).map_err(|error| Failure::file(&path, &error))
-            }
-            None => Ok(()),
+            None => remove(&path),
         }
+    }
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Failure::file(path, &error)),
+        _ => Ok(()),
     }
 }
