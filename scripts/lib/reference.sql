@@ -12,7 +12,11 @@ WITH capabilities(place, title, names) AS (VALUES
     (6, 'Tables whose rows are kept', '{protect,extend_retention,place_hold,release_hold,enforce_retention}'),
     (7, 'Letting expired rows go', '{retention_plan,apply_retention,confirm_clock,schedule_maintenance}'),
     (8, 'Code written for earlier functions', '{install_compat,remove_compat}'),
-    (9, 'State of the installation', '{guard_status,health,version}')
+    (9, 'Sealing', '{seal,wait_sealed,tree_head,declare_discontinuity}'),
+    (10, 'Checkpoints', '{trust_key,withdraw_key,import_checkpoint,checkpoint,consistency,record_export}'),
+    (11, 'Verifying', '{verify,verify_incremental,explain_row,receipt,verify_receipt,proof}'),
+    (12, 'Erasing', '{redact,redact_subject}'),
+    (13, 'State of the installation', '{guard_status,health,version}')
 ), described AS (
     SELECT d.classoid, d.objoid,
            -- Comments are written as definitions; a first word that is no name begins a sentence here.

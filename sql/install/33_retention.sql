@@ -95,7 +95,7 @@ BEGIN
         '                             AND u.transaction_id = r.transaction_id AND u.number = r.id)', leaf)
     INTO is_waiting
     USING pg_snapshot_xmin(here.window_start)::text::bigint,
-          coalesce((here.floors ->> stream_no::text)::bigint, -9223372036854775808),
+          coalesce(audit._floor(here.floors, stream_no), -9223372036854775808),
           pg_snapshot_xmax(here.window_start)::text::bigint, here.window_start, here.closing_rows,
           here.incarnation, stream_no;
     RETURN NOT is_waiting;

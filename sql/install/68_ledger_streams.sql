@@ -154,6 +154,38 @@ $body$;
 COMMENT ON FUNCTION audit._register_schemas() IS
     'internal: the definition of each stream that is in force, registered if it was not';
 
+-- What stands in our tables may have been changed by somebody, and must not keep anybody from finding that out.
+-- A table that a restore left to another role cannot be read; guard_status() says so.
+CREATE FUNCTION audit._readable_streams() RETURNS SETOF audit.ledger_streams
+LANGUAGE sql STABLE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT s.*
+    FROM audit.ledger_streams s
+    JOIN pg_namespace n ON n.nspname = s.table_schema
+    JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = s.table_name
+    WHERE (s.stream_no >= 100 OR (s.table_schema = 'audit' AND s.table_name = s.stream))
+      AND has_table_privilege(c.oid, 'SELECT')
+      AND (SELECT count(*) FROM pg_attribute a
+           WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+             AND (a.attname, a.atttypid) IN (('transaction_id', 'int8'::regtype), (s.number_column, 'int8'::regtype),
+                                             (s.time_column, 'timestamptz'::regtype))) = 3
+    ORDER BY s.stream_no
+$body$;
+COMMENT ON FUNCTION audit._readable_streams() IS
+    'internal: the streams whose tables are as they should be, and can be read';
+
+CREATE FUNCTION audit._floor(floors jsonb, stream_no smallint) RETURNS bigint
+LANGUAGE sql IMMUTABLE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT CASE WHEN jsonb_typeof(floors -> stream_no::text) = 'number'
+                THEN least(greatest((floors ->> stream_no::text)::numeric, -9223372036854775808),
+                           9223372036854775807)::bigint END
+$body$;
+COMMENT ON FUNCTION audit._floor(jsonb, smallint) IS
+    'internal: the last row number of a stream before an incarnation; null when there is none';
+
 -- Where the sealer has come to. Rows are waiting when their transaction had not ended in window_start, save
 -- those that a batch in the middle of being sealed already has.
 CREATE FUNCTION audit._ledger_position(
@@ -185,9 +217,9 @@ BEGIN
         WHEN last.is_last THEN last.snapshot
         ELSE last.prev_snapshot END;
     IF last.incarnation = own.incarnation AND last.kind = 0 AND NOT last.is_last THEN
-        SELECT sum(s.leaves - 1) INTO sealed_in_window FROM audit.seals s WHERE s.batch = last.batch;
+        SELECT sum(s.leaves::bigint - 1) INTO sealed_in_window FROM audit.seals s WHERE s.batch = last.batch;
     END IF;
-    SELECT count(*) - (SELECT coalesce(sum(s.leaves - 1), 0) FROM audit.seals s
+    SELECT count(*) - (SELECT coalesce(sum(s.leaves::bigint - 1), 0) FROM audit.seals s
                        WHERE s.incarnation = own.incarnation AND s.kind = 1)
     INTO closing_rows
     FROM audit.ledger_unsealed u WHERE u.incarnation = own.incarnation;
@@ -209,11 +241,7 @@ DECLARE
     found record;
 BEGIN
     waiting := here.closing_rows - here.sealed_in_window;
-    FOR own IN
-        SELECT s.* FROM audit.ledger_streams s
-        -- A table that a restore left to another role cannot be read; guard_status() says so.
-        WHERE has_table_privilege(to_regclass(format('%I.%I', s.table_schema, s.table_name)), 'SELECT')
-        ORDER BY s.stream_no
+    FOR own IN SELECT s.* FROM audit._readable_streams() s
     LOOP
         EXECUTE format(
             'SELECT count(*) AS n, min(w.at) AS oldest, min(w.number) AS first '
@@ -224,7 +252,7 @@ BEGIN
             own.time_column, own.number_column, own.table_schema, own.table_name)
         INTO found
         USING pg_snapshot_xmin(here.window_start)::text::bigint,
-              coalesce((here.floors ->> own.stream_no::text)::bigint, -9223372036854775808),
+              coalesce(audit._floor(here.floors, own.stream_no), -9223372036854775808),
               pg_snapshot_xmax(here.window_start)::text::bigint, here.window_start;
         waiting := waiting + found.n;
         oldest_at := least(oldest_at, found.oldest);

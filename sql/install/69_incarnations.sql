@@ -72,6 +72,10 @@ BEGIN
            _begin_incarnation.floors, pg_current_xact_id()::text::bigint
     FROM audit.seals s
     RETURNING i.* INTO own;
+    IF kind = 'upgraded' THEN
+        PERFORM audit._record_event('ledger_continued', own.origin, NULL,
+                                    jsonb_build_object('incarnation', own.incarnation));
+    END IF;
     RETURN own;
 END
 $body$;
@@ -123,7 +127,9 @@ BEGIN
     EXECUTE format(
         'INSERT INTO audit.ledger_unsealed (incarnation, stream_no, transaction_id, number) '
         'SELECT $1, r.stream_no, r.transaction_id, r.number FROM (%s) r '
-        'WHERE NOT EXISTS (SELECT FROM (SELECT e.* FROM audit.seals s '
+        -- Leaves have numbers of transactions from 0 on; others are found when it is verified.
+        'WHERE r.transaction_id > 0 '
+        '  AND NOT EXISTS (SELECT FROM (SELECT e.* FROM audit.seals s '
         '                               CROSS JOIN LATERAL audit._entries(s.seal_no) e) e '
         '                  WHERE e.stream_no = r.stream_no AND e.transaction_id = r.transaction_id '
         '                    AND e.number = r.number) '
@@ -194,7 +200,8 @@ BEGIN
     PERFORM audit._record_event(
         'discontinuity_declared', own.origin, reason,
         jsonb_build_object(
-            'incarnation', own.incarnation, 'origin_before', here.origin, 'size', here.size,
+            'incarnation', own.incarnation, 'floors', own.floors, 'start_snapshot', own.start_snapshot,
+            'origin_before', here.origin, 'size', here.size,
             'root', encode(here.root, 'base64'), 'unsealed_rows', noted,
             'checkpoint', (SELECT jsonb_build_object('origin', c.origin, 'size', c.size,
                                                      'root', encode(c.root, 'base64'))

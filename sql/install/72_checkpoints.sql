@@ -212,6 +212,8 @@ DECLARE
     said record;
     known_leaves bigint;
     checkpoint_id bigint;
+    -- Copying through a shell loses or doubles the newline at the end, which no signature covers.
+    tidied constant text := rtrim(note, E'\n') || E'\n';
 BEGIN
     IF note IS NULL THEN
         RAISE EXCEPTION 'note must not be null'
@@ -238,10 +240,10 @@ BEGIN
     END IF;
     LOCK TABLE audit.checkpoints IN SHARE ROW EXCLUSIVE MODE;
     SELECT c.id INTO checkpoint_id
-    FROM audit.checkpoints c WHERE c.size = said.size AND c.note = import_checkpoint.note;
+    FROM audit.checkpoints c WHERE c.size = said.size AND c.note = tidied;
     IF NOT FOUND THEN
         INSERT INTO audit.checkpoints (size, root, origin, note, key_name, imported_by)
-        VALUES (said.size, said.root, said.origin, import_checkpoint.note, said.key_name, who.login_role)
+        VALUES (said.size, said.root, said.origin, tidied, said.key_name, who.login_role)
         RETURNING id INTO checkpoint_id;
     END IF;
     RETURN checkpoint_id;

@@ -64,7 +64,7 @@ SET search_path = pg_catalog, pg_temp
 AS $body$
     WITH chosen AS (
         SELECT s.seal_no, s.incarnation, s.kind, s.first_leaf, s.size_after,
-               s.seal_no - row_number() OVER (PARTITION BY s.incarnation, s.kind ORDER BY s.seal_no) AS island
+               s.seal_no::numeric - row_number() OVER (PARTITION BY s.incarnation, s.kind ORDER BY s.seal_no) AS island
         FROM audit.seals s
         WHERE s.seal_no <= last_seal AND s.size_after > from_size
           AND (since IS NULL OR s.newest_at >= since) AND (until IS NULL OR s.oldest_at < until))
@@ -90,7 +90,7 @@ DECLARE
     small_hash bytea;
     hash bytea;
 BEGIN
-    IF small_size = 0 OR small_size >= size THEN
+    IF small_size <= 0 OR small_size >= size THEN
         RETURN small_size = 0 OR (small_size = size AND small_root = root);
     END IF;
     nodes := ARRAY(SELECT decode(l.line, 'base64')
@@ -122,6 +122,10 @@ BEGIN
         last := last >> 1;
     END LOOP;
     RETURN coalesce(last = 0 AND small_hash = small_root AND hash = root, false);
+EXCEPTION
+    -- What is stored gives no such proof.
+    WHEN invalid_parameter_value OR data_corrupted THEN
+        RETURN false;
 END
 $body$;
 COMMENT ON FUNCTION audit._is_beginning(bigint, bytea, bigint, bytea) IS
@@ -183,7 +187,7 @@ COMMENT ON FUNCTION audit._check_checkpoint(
     audit.checkpoints, boolean, boolean, bigint, bigint, timestamptz, timestamptz) IS
     'internal: what does not agree with a checkpoint';
 
--- What was signed and is still stored here must agree, too.
+-- What was signed and is still stored here must agree, too. Notes of keys that were withdrawn say nothing more.
 CREATE FUNCTION audit._check_stored() RETURNS SETOF audit.verdict
 LANGUAGE plpgsql STABLE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -191,24 +195,38 @@ AS $body$
 DECLARE
     keys constant text[] := audit._trusted_keys();
     stored record;
+    said record;
     found audit.verdict;
 BEGIN
     FOR stored IN
-        SELECT c.id, c.size, c.note, k.leaves
+        SELECT c.*, k.leaves, s.root_after
         FROM audit.checkpoints c
         CROSS JOIN LATERAL (SELECT audit._leaves_of_origin(c.origin)) k(leaves)
         LEFT JOIN audit.seals s ON s.size_after = c.size
-        WHERE k.leaves < c.size OR s.root_after <> c.root
         ORDER BY c.size, c.id
     LOOP
-        CONTINUE WHEN NOT (SELECT bool_or(n.is_signed) FROM audit._open_note(stored.note, keys) n);
-        found.code := CASE WHEN stored.leaves >= stored.size THEN 'fork' ELSE 'rollback' END;
-        found.detail := CASE
-            WHEN stored.leaves >= stored.size
-            THEN format('the tree of %s leaves is not the one that checkpoint %s signs', stored.size, stored.id)
-            ELSE format('checkpoint %s covers %s leaves, and the tree of that name has %s', stored.id, stored.size,
-                        stored.leaves) END;
-        RETURN NEXT found;
+        found := NULL;
+        BEGIN
+            SELECT n.* INTO said FROM audit._open_note(stored.note, keys) n;
+        EXCEPTION WHEN invalid_parameter_value THEN
+            SELECT NULL::text AS origin, NULL::bigint AS size, NULL::bytea AS root, false AS is_signed INTO said;
+        END;
+        IF said.origin IS NULL
+           OR (said.origin, said.size, said.root) <> (stored.origin, stored.size, stored.root) THEN
+            found.code := 'bad_signature';
+            found.detail := format('checkpoint %s is not what its note says', stored.id);
+        ELSIF said.is_signed AND coalesce(stored.leaves, 0) < stored.size THEN
+            found.code := 'rollback';
+            found.detail := format('checkpoint %s covers %s leaves, and the tree of that name has %s', stored.id,
+                                   stored.size, coalesce(stored.leaves, 0));
+        ELSIF said.is_signed AND stored.root_after <> stored.root THEN
+            found.code := 'fork';
+            found.detail := format('the tree of %s leaves is not the one that checkpoint %s signs', stored.size,
+                                   stored.id);
+        END IF;
+        IF found.code IS NOT NULL THEN
+            RETURN NEXT found;
+        END IF;
     END LOOP;
 END
 $body$;
@@ -224,8 +242,33 @@ AS $body$
                  lag(s.seal_no, 1, 0::bigint) OVER (ORDER BY s.seal_no) AS seal_before,
                  lag(s.size_after, 1, 0::bigint) OVER (ORDER BY s.seal_no) AS size_before
           FROM audit.seals s WHERE s.seal_no <= last_seal) g
-    WHERE g.seal_no <> g.seal_before + 1 OR g.first_leaf <> g.size_before
-       OR g.size_after <> g.first_leaf + g.leaves
+    WHERE g.seal_no::numeric <> g.seal_before::numeric + 1 OR g.first_leaf <> g.size_before
+       OR g.size_after::numeric <> g.first_leaf::numeric + g.leaves
+    UNION ALL
+    -- Whether our own have the right names, the library looks at.
+    SELECT 'unknown_schema', t.stream, NULL, NULL, NULL, 'the table of the stream is not as it should be', NULL
+    FROM audit.ledger_streams t
+    WHERE (t.stream_no >= 100 OR (t.table_schema = 'audit' AND t.table_name = t.stream))
+      AND NOT EXISTS (SELECT FROM audit._readable_streams() r WHERE r.stream_no = t.stream_no)
+    UNION ALL
+    -- A declared life is as its event says, which is sealed itself; the others are as the one before them.
+    SELECT 'seal_gap', NULL, NULL, NULL, NULL,
+           format('incarnation %s is not as it began', i.incarnation), NULL
+    FROM (SELECT n.*, lag(n.floors, 1, '{}') OVER (ORDER BY n.incarnation) AS floors_before
+          FROM audit.ledger_incarnations n) i
+    WHERE CASE WHEN i.kind = 'declared'
+               THEN NOT EXISTS (SELECT FROM audit.guard_events e
+                                WHERE e.kind = 'discontinuity_declared' AND e.object = i.origin
+                                  AND e.detail ->> 'incarnation' = i.incarnation::text
+                                  AND e.detail -> 'floors' = i.floors
+                                  AND e.detail ->> 'start_snapshot' = i.start_snapshot::text)
+               ELSE i.floors <> i.floors_before END
+    UNION ALL
+    SELECT 'rollback', NULL, NULL, h.size, NULL,
+           format('the tree had %s leaves when it was verified, and has %s', r.size, h.size), NULL
+    FROM (SELECT max(v.to_size) FROM audit.verify_runs v) r(size),
+         (SELECT coalesce(max(s.size_after), 0) FROM audit.seals s) h(size)
+    WHERE r.size > h.size
     UNION ALL
     SELECT 'unknown_schema', st.stream, NULL, NULL, NULL,
            format('definition %s is not what its hash says', d.schema_no), NULL
@@ -234,7 +277,7 @@ AS $body$
     WHERE d.sha256 <> sha256(convert_to(d.definition, 'UTF8'))
 $body$;
 COMMENT ON FUNCTION audit._check_structure(bigint) IS
-    'internal: what is wrong with seals and schemas, without reading rows';
+    'internal: what is wrong with seals, streams and schemas, without reading rows';
 
 CREATE FUNCTION audit._acknowledged_gaps(from_size bigint, to_size bigint) RETURNS SETOF audit.verdict
 LANGUAGE sql STABLE SECURITY INVOKER
@@ -272,14 +315,14 @@ BEGIN
         WHERE i.kind = 'declared'
           -- The closing batch is complete.
           AND (SELECT count(*) FROM audit.ledger_unsealed u WHERE u.incarnation = i.incarnation)
-              = (SELECT coalesce(sum(s.leaves - 1), 0) FROM audit.seals s
+              = (SELECT coalesce(sum(s.leaves::bigint - 1), 0) FROM audit.seals s
                  WHERE s.incarnation = i.incarnation AND s.kind = 1)
         UNION ALL
         SELECT NULL, '{}', NULL
     LOOP
         FOR own IN
-            SELECT s.* FROM audit.ledger_streams s
-            WHERE _check_outsiders.stream IS NULL OR s.stream = _check_outsiders.stream ORDER BY s.stream_no
+            SELECT s.* FROM audit._readable_streams() s
+            WHERE _check_outsiders.stream IS NULL OR s.stream = _check_outsiders.stream
         LOOP
             RETURN QUERY EXECUTE format(
                 'SELECT ''orphan'', %1$L, r.%2$I::text, NULL::bigint, NULL, %3$L, NULL::bigint FROM %4$I.%5$I r '
@@ -292,7 +335,7 @@ BEGIN
                      ELSE format('r.%I <= $1 AND r.transaction_id >= $2 AND (r.transaction_id >= $3 '
                                  'OR NOT pg_visible_in_snapshot(r.transaction_id::text::xid8, $4))',
                                  own.number_column) END)
-            USING coalesce((edge.floors ->> own.stream_no::text)::bigint, -1),
+            USING coalesce(audit._floor(edge.floors, own.stream_no), -1),
                   pg_snapshot_xmin(edge.snapshot)::text::bigint, pg_snapshot_xmax(edge.snapshot)::text::bigint,
                   edge.snapshot, own.stream_no;
         END LOOP;
@@ -301,6 +344,19 @@ END
 $body$;
 COMMENT ON FUNCTION audit._check_outsiders(text) IS
     'internal: rows that belong to no window and are in no seal';
+
+-- What an event says may be nonsense; then it says nothing.
+CREATE FUNCTION audit._moment(said text) RETURNS timestamptz
+LANGUAGE plpgsql STABLE STRICT SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    RETURN said;
+EXCEPTION WHEN data_exception THEN
+    RETURN NULL;
+END
+$body$;
+COMMENT ON FUNCTION audit._moment(text) IS 'internal: a time as an event has it; null when it is none';
 
 -- The certificates of the leaves that went: they tell how many rows, and whether the retention was over.
 CREATE FUNCTION audit._check_pruned(pruned jsonb) RETURNS SETOF audit.verdict
@@ -313,9 +369,11 @@ AS $body$
                to_timestamp(split_part(p.key, ' ', 2), 'YYYY-MM') AS month_at, p.value::bigint AS rows_gone
         FROM jsonb_each_text(pruned) p
     ), certificates AS (
-        SELECT e.id, s.stream, e.logged_at, (e.detail ->> 'rows')::bigint AS rows_certified,
-               coalesce((e.detail ->> 'from')::timestamptz, '-infinity') AS begins_at,
-               (e.detail ->> 'to')::timestamptz AS ends_at, s.table_schema, s.table_name
+        SELECT e.id, s.stream, e.logged_at, s.table_schema, s.table_name,
+               CASE WHEN jsonb_typeof(e.detail -> 'rows') = 'number' THEN (e.detail ->> 'rows')::numeric
+                    ELSE 0 END AS rows_certified,
+               coalesce(audit._moment(e.detail ->> 'from'), '-infinity') AS begins_at,
+               audit._moment(e.detail ->> 'to') AS ends_at
         FROM audit.guard_events e
         JOIN audit.ledger_streams s ON e.object = format('%I.%I', s.table_schema, s.table_name)
         WHERE e.kind = 'partition_expired'

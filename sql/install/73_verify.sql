@@ -11,7 +11,8 @@ AS $body$
 DECLARE
     who constant audit.request_context := audit.current_context();
 BEGIN
-    IF NOT current_setting('transaction_read_only')::boolean THEN
+    IF NOT current_setting('transaction_read_only')::boolean
+       AND to_size <= (SELECT coalesce(max(s.size_after), 0) FROM audit.seals s) THEN
         INSERT INTO audit.verify_runs (run_by, stream, from_size, to_size, root, code, rows_checked)
         VALUES (who.login_role, _note_run.stream, _note_run.from_size, _note_run.to_size, _note_run.root,
                 _note_run.code, _note_run.rows_checked);
@@ -109,6 +110,8 @@ DECLARE
     last_leaf bigint;
     found audit.verdict;
     findings audit.verdict[] := '{}';
+    -- What is wrong with the ledger itself comes before what is wrong with rows.
+    first_findings audit.verdict[] := '{}';
     more audit.verdict[] := '{}';
     counts jsonb := '{}';
     redacted jsonb := '{}';
@@ -191,8 +194,8 @@ BEGIN
                       AND EXISTS (SELECT FROM unnest(findings) f
                                   WHERE f.code = found.code AND f.leaf_index = found.leaf_index);
         counts := counts || jsonb_build_object(found.code, coalesce((counts ->> found.code)::bigint, 0) + 1);
-        IF cardinality(findings) < shown_findings THEN
-            findings := findings || found;
+        IF cardinality(first_findings) < shown_findings THEN
+            first_findings := first_findings || found;
         END IF;
     END LOOP;
 
@@ -200,6 +203,7 @@ BEGIN
         counts, is_signed AND first_leaf < said.size, NOT is_part AND stream IS NULL,
         first_leaf, last_leaf, said, redacted, pruned,
         (SELECT u.waiting FROM audit._unsealed() u), checked);
+    findings := first_findings || findings;
     IF (SELECT sum(c.value::bigint) FROM jsonb_each_text(counts) c) > cardinality(findings) THEN
         summary.detail := summary.detail || format('; the first %s are shown', cardinality(findings));
     END IF;
@@ -229,7 +233,8 @@ END
 $body$;
 COMMENT ON FUNCTION audit.verify(text, timestamptz, timestamptz, text, integer) IS
     'derives every leaf of the tree from its row again and compares, in parallel; the first line sums up. ok needs '
-    'a checkpoint that was kept elsewhere and that a trusted key has signed. At most 1000 findings are shown';
+    'a checkpoint that was kept elsewhere and that a trusted key has signed. Of findings about rows, at most 1000 '
+    'are shown';
 
 CREATE FUNCTION audit.verify_incremental(from_size bigint DEFAULT NULL, checkpoint text DEFAULT NULL)
 RETURNS SETOF audit.verdict

@@ -233,7 +233,8 @@ GRANT EXECUTE ON FUNCTION
     audit._acknowledged_gaps(bigint, bigint), audit._closing_rows(), audit._leaves_of_origin(text),
     audit._sum_up(jsonb, boolean, boolean, bigint, bigint, audit.checkpoints, jsonb, jsonb, bigint, bigint),
     audit._note_run(text, bigint, bigint, bytea, text, bigint), audit._read_note(text, text),
-    audit._trusted_keys(), audit._unsealed()
+    audit._trusted_keys(), audit._unsealed(), audit._readable_streams(), audit._floor(jsonb, smallint),
+    audit._moment(text)
     TO audit_reader;
 GRANT EXECUTE ON FUNCTION audit.import_checkpoint(text) TO audit_writer;
 GRANT EXECUTE ON FUNCTION

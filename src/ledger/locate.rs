@@ -22,7 +22,7 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) fn leaf_index(&self) -> u64 {
-        self.seal.first_leaf + 1 + self.position as u64
+        self.seal.leaf_index(self.position)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::pg::query::select;
 use audit_guard_core::ledger::base64;
 use audit_guard_core::ledger::checkpoint::Checkpoint;
 use audit_guard_core::ledger::hash::Hash;
-use audit_guard_core::ledger::note::{NoteError, VerifierKey};
+use audit_guard_core::ledger::note::{NoteError, VerifierKey, tidied};
 use audit_guard_core::ledger::proof;
 use audit_guard_core::ledger::tlog_proof::TlogProof;
 use pgrx::prelude::*;
@@ -86,6 +86,7 @@ fn open_note(
             VerifierKey::parse(key).unwrap_or_else(|why| refuse(&format!("this is no verifier key: {why}")))
         })
         .collect();
+    let note = &tidied(note);
     let checkpoint =
         Checkpoint::parse_any(note).unwrap_or_else(|why| refuse(&format!("this is no checkpoint: {why}")));
     let signed = Checkpoint::open(note, &parsed);

@@ -6,6 +6,7 @@ use super::store;
 use super::stream::redaction_of;
 use crate::pg::errors;
 use audit_guard_core::ledger::checkpoint::Checkpoint;
+use audit_guard_core::ledger::note::tidied;
 use audit_guard_core::ledger::proof;
 use audit_guard_core::ledger::receipt::{Protection, Sealed, Trust, build, verify};
 use audit_guard_core::ledger::redaction::Redaction;
@@ -103,7 +104,8 @@ fn verify_receipt(
             Some("SELECT * FROM audit.verify_receipt(audit.receipt('audit_log', 1));"),
         )
     };
-    let found = verify(&receipt.to_string(), &Trust { keys: &[], checkpoint });
+    let checkpoint = checkpoint.map(tidied);
+    let found = verify(&receipt.to_string(), &Trust { keys: &[], checkpoint: checkpoint.as_deref() });
     let leaf_index = found.leaf_index.and_then(|leaf| i64::try_from(leaf).ok());
     let code = found.code.as_str().to_owned();
     TableIterator::once((code, found.stream, found.id, leaf_index, None, Some(found.detail), Some(1)))

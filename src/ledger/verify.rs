@@ -282,15 +282,19 @@ fn erased(rows: &Rows, blob: &[u8]) -> String {
 
 /// The months of a stream whose rows expired and were removed, each span with its first month and the first after it.
 fn pruned_months(table: &str) -> Vec<(u32, u32)> {
-    let month =
-        |side: &str| format!("(extract(year FROM d.{side}) * 12 + extract(month FROM d.{side}) - 1)::bigint");
+    // What an event says may be no time at all.
+    let month = |side: &str| {
+        format!(
+            "(SELECT extract(year FROM t.at) * 12 + extract(month FROM t.at) - 1 \
+              FROM (SELECT audit._moment(e.detail ->> '{side}') AT TIME ZONE 'UTC') t(at) \
+              WHERE isfinite(t.at))::bigint"
+        )
+    };
     let query = format!(
-        "SELECT coalesce({}, 0), {} FROM audit.guard_events e, LATERAL (SELECT \
-         (e.detail ->> 'from')::timestamptz AT TIME ZONE 'UTC' AS since, \
-         (e.detail ->> 'to')::timestamptz AT TIME ZONE 'UTC' AS until) d \
-         WHERE e.kind = 'partition_expired' AND e.object = $1 AND d.until IS NOT NULL",
-        month("since"),
-        month("until")
+        "SELECT coalesce({}, 0), coalesce({}, 0) FROM audit.guard_events e \
+         WHERE e.kind = 'partition_expired' AND e.object = $1",
+        month("from"),
+        month("to")
     );
     select(&query, &[Argument::Text(table)], |row| {
         let month = |column| u32::try_from(store::number(row, column)).unwrap_or(0);
@@ -330,15 +334,16 @@ fn entries(
     'static,
     (name!(stream_no, i16), name!(transaction_id, i64), name!(number, i64), name!(leaf_index, i64)),
 > {
-    let seal = store::seals(seal_no.unsigned_abs(), seal_no.unsigned_abs()).pop();
-    let Some((rows, first)) = seal.and_then(|seal| Some((seal.rows().ok()?, seal.first_leaf))) else {
+    let seal = u64::try_from(seal_no).ok().and_then(|number| store::seals(number, number).pop());
+    let Some((rows, seal)) = seal.and_then(|seal| Some((seal.rows().ok()?, seal))) else {
         errors::raise(
             PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
             &format!("the list of rows of seal {seal_no} cannot be read"),
             Some("SELECT * FROM audit.verify();"),
         )
     };
-    TableIterator::new(rows.into_iter().zip(first + 1..).map(|(row, leaf)| {
-        (row.stream_no.cast_signed(), row.transaction_id, row.number, i64::try_from(leaf).unwrap_or(i64::MAX))
+    TableIterator::new(rows.into_iter().enumerate().map(move |(position, row)| {
+        let leaf = i64::try_from(seal.leaf_index(position)).unwrap_or(i64::MAX);
+        (row.stream_no.cast_signed(), row.transaction_id, row.number, leaf)
     }))
 }

@@ -146,13 +146,13 @@ impl Query {
                     ptype: pg_sys::INT8OID,
                 };
             }
-            let mut options = pg_sys::SPIExecuteOptions {
+            let options = pg_sys::SPIExecuteOptions {
                 params: list,
                 read_only: true,
                 dest: (&raw mut receiver).cast(),
                 ..Default::default()
             };
-            pg_sys::SPI_execute_plan_extended(self.plan, &mut options);
+            pg_sys::SPI_execute_plan_extended(self.plan, &options);
             pg_sys::MemoryContextDelete(memory);
         }
     }

@@ -50,15 +50,21 @@ impl Database {
         if let Some(snapshot) = snapshot {
             client.batch_execute(&format!("SET TRANSACTION SNAPSHOT {}", literal(snapshot)))?;
         }
-        // Everything is read once, in an order that the planner must not be talked out of by a session's
-        // settings.
-        client.batch_execute("SET LOCAL jit = off")?;
+        // A slice of one large transaction looks to the planner like the whole table, and is not.
+        client.batch_execute("SET LOCAL jit = off; SET LOCAL enable_seqscan = off")?;
         Ok(Self { client, columns: BTreeMap::new() })
     }
 
     /// A name for the moment, for [`Self::open`].
     pub(crate) fn snapshot(&mut self) -> Option<String> {
         self.client.query_one("SELECT pg_export_snapshot()", &[]).and_then(|row| row.try_get(0)).ok()
+    }
+
+    /// From now on, no index has a say in which rows there are.
+    pub(crate) fn read_tables_whole(&mut self) -> Result<()> {
+        let settings = "SET LOCAL enable_seqscan = on; SET LOCAL enable_indexscan = off; \
+            SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_bitmapscan = off";
+        Ok(self.client.batch_execute(settings)?)
     }
 
     /// One value of a query; None when there is no row, or NULL.
@@ -319,8 +325,8 @@ pub(crate) fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A text in SQL. The connection has standard_conforming_strings on, as every one that it makes.
+/// A text in SQL, whatever standard_conforming_strings says.
 pub(crate) fn literal(text: &str) -> String {
-    let escaped = text.replace('\\', "\\\\").replace('\'', "''");
-    format!("E'{escaped}'")
+    let escape = if text.contains('\\') { "E" } else { "" };
+    format!("{escape}'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }

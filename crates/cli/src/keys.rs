@@ -63,16 +63,10 @@ pub(crate) fn generate(name: &str, path: &Path) -> Result<Exit> {
     println!("private key: {}  (keep it away from the database's machine)", path.display());
     println!("public key:  {verifier}\n");
     println!("In the database, as a member of audit_admin:");
-    println!("  SELECT audit.trust_key({}, 'why');", literal_plain(&verifier));
+    println!("  SELECT audit.trust_key({}, 'why');", literal(&verifier));
     println!("Then, on this machine:");
     println!("  audit-guard witness --dsn ... --key {} --state DIR", path.display());
     Ok(Exit::Intact)
-}
-
-/// A text in SQL, without the E when there is nothing to escape.
-fn literal_plain(text: &str) -> String {
-    let escaped = literal(text);
-    if text.contains(['\\', '\'']) { escaped } else { escaped.trim_start_matches('E').to_owned() }
 }
 
 /// Reads a private key. One that others may read is none any more.

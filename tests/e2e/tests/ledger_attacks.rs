@@ -2,9 +2,11 @@
 //! off: each is found under its name, with the row that it is about.
 
 use audit_guard_e2e::Result;
-use audit_guard_e2e::ledger::{Finding, verdict_is};
+use audit_guard_e2e::cluster::Cluster;
+use audit_guard_e2e::ledger::{Finding, Witness, seal_all, verdict_is, with_history};
 use audit_guard_e2e::steps::run;
-use audit_guard_e2e::tamper::{ledger, tried, unguarded};
+use audit_guard_e2e::tamper::{SETTINGS, ledger, tried, unguarded};
+use postgres::Client;
 
 /// A copy of row 3 of the log, with some columns changed.
 macro_rules! copy_of_row {
@@ -172,10 +174,89 @@ const ATTACKS: &[Attack] = &[
 #[test]
 fn each_is_found_and_named() -> Result<()> {
     let (_cluster, mut client, note) = ledger()?;
-    unguarded(&mut client)?;
+    all_are_found(&mut client, &note, ATTACKS)
+}
+
+/// A log of before, in the layout of another tool: months whose retention is over.
+const LOG_OF_BEFORE: &str = "CREATE TABLE public.before (id bigserial PRIMARY KEY, record_id uuid,
+         old_record_id uuid, op audit.operation NOT NULL, ts timestamptz NOT NULL, table_oid oid NOT NULL,
+         table_schema name NOT NULL, table_name name NOT NULL, record jsonb, old_record jsonb);
+     INSERT INTO public.before (record_id, op, ts, table_oid, table_schema, table_name, record)
+     SELECT gen_random_uuid(), 'INSERT', date_trunc('month', now()) - interval '8 years' - i * interval '1 minute', 1,
+            'app', 'past', jsonb_build_object('id', i) FROM generate_series(1, 20) AS i;
+     SELECT * FROM audit.import_history('public.before', format => 'supa_audit')";
+
+/// A certificate for the month of the newest rows, or of what its detail says otherwise.
+macro_rules! certificate {
+    ($changes:literal) => {
+        concat!(
+            "INSERT INTO audit.guard_events SELECT (jsonb_populate_record(e, jsonb_build_object('id', e.id + 1000,
+                 'detail', e.detail || ",
+            $changes,
+            "))).* FROM audit.guard_events AS e WHERE kind = 'partition_expired' AND object = 'audit.audit_log'"
+        )
+    };
+}
+
+/// Rows that went with a certificate, and certificates that lie.
+const CERTIFIED: &[Attack] = &[
+    ("DELETE FROM audit.guard_events WHERE kind = 'partition_expired'", &[("missing", "audit_log", "")]),
+    (
+        "UPDATE audit.guard_events SET detail = detail || '{\"rows\": 19}' WHERE kind = 'partition_expired'",
+        &[("missing", "audit_log", ""), ("modified", "guard_events", "")],
+    ),
+    (
+        "UPDATE audit.guard_events SET detail = detail || '{\"to\": \"never\"}' WHERE kind = 'partition_expired'",
+        &[("missing", "audit_log", ""), ("modified", "guard_events", "")],
+    ),
+    (
+        "UPDATE audit.guard_events SET object = 'audit.guard_events' WHERE kind = 'partition_expired'",
+        &[("missing", "audit_log", ""), ("modified", "guard_events", "")],
+    ),
+    // Rows of this month, which is not over, and a certificate for it.
+    (
+        concat!(
+            "DELETE FROM audit.audit_log WHERE id = 3; ",
+            certificate!(
+                "jsonb_build_object('rows', 1, 'from', date_trunc('month', now()),
+                     'to', date_trunc('month', now()) + interval '1 month')"
+            )
+        ),
+        &[("premature_prune", "audit_log", "")],
+    ),
+    // The same under a date long ago: it says itself when it was made.
+    (
+        concat!(
+            "DELETE FROM audit.audit_log WHERE id = 3; ",
+            certificate!("jsonb_build_object('rows', 1000, 'from', NULL, 'to', now() + interval '1 month')")
+        ),
+        &[("premature_prune", "audit_log", "")],
+    ),
+];
+
+#[test]
+fn certificates_that_lie() -> Result<()> {
+    let cluster = Cluster::start(SETTINGS)?;
+    let mut client = cluster.database("app")?;
+    with_history(&mut client)?;
+    run(&mut client, LOG_OF_BEFORE)?;
+    seal_all(&mut client)?;
+    run(&mut client, "SELECT * FROM audit.apply_retention(100000)")?;
+    let left = "SELECT count(*) FROM audit.audit_log WHERE table_name = 'past'";
+    assert_eq!(client.query_one(left, &[])?.try_get::<_, i64>(0)?, 0, "rows whose retention is over");
+    let witness = Witness::new()?;
+    witness.is_trusted_by(&mut client)?;
+    seal_all(&mut client)?;
+    let note = witness.sign_head(&mut client)?;
+    verdict_is(&mut client, Some(&note), "ok")?;
+    all_are_found(&mut client, &note, CERTIFIED)
+}
+
+fn all_are_found(client: &mut Client, note: &str, attacks: &[Attack]) -> Result<()> {
+    unguarded(client)?;
     let mut wrong = Vec::new();
-    for (attack, expected) in ATTACKS {
-        match tried(&mut client, attack, &note) {
+    for (attack, expected) in attacks {
+        match tried(client, attack, note) {
             Ok(Some(found)) if expected.iter().all(|finding| has(&found, finding)) => {}
             Ok(found) => {
                 let lines: Vec<Finding> = found.into_iter().flatten().take(6).collect();
@@ -183,13 +264,13 @@ fn each_is_found_and_named() -> Result<()> {
             }
             Err(e) => {
                 wrong.push(format!("{:.700}", e.to_string()));
-                run(&mut client, "ROLLBACK TO change; RELEASE change")?;
+                run(client, "ROLLBACK TO change; RELEASE change")?;
             }
         }
     }
-    run(&mut client, "ROLLBACK")?;
-    verdict_is(&mut client, Some(&note), "ok")?;
-    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), ATTACKS.len(), wrong.join("\n"));
+    run(client, "ROLLBACK")?;
+    verdict_is(client, Some(note), "ok")?;
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), attacks.len(), wrong.join("\n"));
     Ok(())
 }
 

@@ -5,6 +5,14 @@ use audit_guard_e2e::Result;
 use audit_guard_e2e::ledger::{Finding, verdict_is};
 use audit_guard_e2e::steps::run;
 use audit_guard_e2e::tamper::{cells, ledger, tried, unguarded};
+/// Every change is tried on one version; on the others, whose libraries are built for debugging, one of four is.
+fn share() -> usize {
+    match std::env::var("AG_PG_VERSION").as_deref() {
+        Ok("16" | "18") => 4,
+        _ => 1,
+    }
+}
+
 /// What a change of one column must lead to: the row, and where its place in the tree changes, its old place.
 fn named(found: &[Finding], stream: &str, id: &str, column: &str, number: &str) -> Result<()> {
     let of_row = |code: &str, id: &str| {
@@ -36,7 +44,7 @@ fn every_cell_of_every_stream() -> Result<()> {
     let (mut tries, mut wrong) = (0, Vec::new());
     for row in &streams {
         let (stream, table, number): (String, String, String) = (row.get(0), row.get(1), row.get(2));
-        for cell in cells(&mut client, &table)? {
+        for cell in cells(&mut client, &table)?.iter().step_by(share()) {
             // A row with a value, if there is any, and not always the first.
             let query = format!(
                 "SELECT {number}::text FROM {table} ORDER BY {} IS NULL, {number} % 3 <> 2, {number} LIMIT 1",
@@ -56,7 +64,7 @@ fn every_cell_of_every_stream() -> Result<()> {
     verdict_is(&mut client, Some(&note), "ok")?;
     println!("{tries} changes of single values");
     assert!(wrong.is_empty(), "{} of {tries}:\n{}", wrong.len(), wrong.join("\n"));
-    assert!(tries > 300, "only {tries} changes were possible");
+    assert!(tries > 400 / share(), "only {tries} changes were possible");
     Ok(())
 }
 
@@ -68,11 +76,14 @@ const EVIDENCE: &[(&str, &[&str])] = &[
     ("audit.seals", &["hints", "transaction_id"]),
     ("audit.ledger_subtrees", &[]),
     ("audit.ledger_schemas", &["registered_at"]),
-    ("audit.ledger_streams", &[]),
+    // What can be erased is in the definitions, too, and the rows that are sealed have theirs.
+    ("audit.ledger_streams", &["erasable", "is_builtin"]),
     (
         "audit.ledger_incarnations",
         &[
             "kind",
+            // The first life has none, and what is no number is none.
+            "floors",
             "system_identifier",
             "database_oid",
             "started_at",
@@ -82,7 +93,7 @@ const EVIDENCE: &[(&str, &[&str])] = &[
             "transaction_id",
         ],
     ),
-    ("audit.checkpoints", &["id", "size", "origin", "note", "key_name", "imported_at", "imported_by"]),
+    ("audit.checkpoints", &["id", "key_name", "imported_at", "imported_by"]),
 ];
 /// No note is stored as no note or as an empty one: the same to the hash.
 const THE_SAME: (&str, &str) = ("checkpoint_note", "''");
@@ -99,7 +110,7 @@ fn every_cell_of_the_tree() -> Result<()> {
             return Err(format!("{table} is empty").into());
         };
         for row in if first == last { vec![first] } else { vec![first, last] } {
-            for cell in cells(&mut client, table)? {
+            for cell in cells(&mut client, table)?.iter().step_by(share()) {
                 let is_same = THE_SAME == (cell.column.as_str(), cell.value.trim());
                 if is_same || no_evidence.contains(&cell.column.as_str()) {
                     continue;
@@ -123,6 +134,6 @@ fn every_cell_of_the_tree() -> Result<()> {
     run(&mut client, "ROLLBACK")?;
     verdict_is(&mut client, Some(&note), "ok")?;
     assert!(missed.is_empty(), "{} of {tries} are not found:\n{}", missed.len(), missed.join("\n"));
-    assert!(tries > 150, "only {tries} changes were possible");
+    assert!(tries > 200 / share(), "only {tries} changes were possible");
     Ok(())
 }

@@ -40,7 +40,8 @@ mod between_versions {
         let new = old.upgrade(&Server::of(18)?, how, settings)?;
         let mut client = new.connect("postgres", "app")?;
         verdict_is(&mut client, Some(&note), "ok")?;
-        let sick = "SELECT count(*) FROM audit.health() WHERE check_name IN ('ledger', 'identity') AND NOT ok";
+        let sick =
+            "SELECT count(*) FROM audit.health() WHERE check_name IN ('ledger', 'identity') AND NOT ok";
         assert_eq!(client.query_one(sick, &[])?.try_get::<_, i64>(0)?, 0, "health() before the first seal");
         run(&mut client, "INSERT INTO app.visits VALUES (2001, 'after')")?;
         if settings == PRELOADED {

@@ -264,6 +264,7 @@ fn beyond(subject: &Subject, database: &mut Database, tally: &mut Tally) -> Resu
         (_, seal_no) => database.seals(seal_no, seal_no)?.and_then(|mut seals| seals.pop()),
     };
     closing_rows(database, tally)?;
+    database.read_tables_whole()?;
     let mut waiting = 0;
     for stream in &subject.facts.streams {
         let is_other = subject.selection.stream_no.is_some_and(|wanted| wanted != stream.stream_no);
@@ -273,27 +274,29 @@ fn beyond(subject: &Subject, database: &mut Database, tally: &mut Tally) -> Resu
             continue;
         }
         let table = format!("{}.{}", identifier(&stream.table_schema), identifier(&stream.table_name));
-        let there = |database: &mut Database, condition: &str| -> Result<u64> {
-            let query = format!("SELECT count(*) FROM {table} r {condition}");
-            Ok(database.number(&query)?.and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
+        let snapshot = last.as_ref().and_then(|last| Snapshot::parse(&last.snapshot).ok());
+        let condition = match (&last, snapshot) {
+            (Some(last), Some(snapshot)) => {
+                let (floor, _) = subject.facts.numbers_of(last.incarnation, stream.stream_no);
+                let number = identifier(&stream.number_column);
+                let open: Vec<String> = snapshot.xip.iter().map(u64::to_string).collect();
+                let xmax = snapshot.xmax;
+                format!(
+                    "r.{number} > {floor} AND (r.transaction_id >= {xmax} OR r.transaction_id IN ({}))",
+                    if open.is_empty() { "NULL".to_owned() } else { open.join(", ") }
+                )
+            }
+            _ => "true".to_owned(),
         };
-        let Some(last) = &last else {
-            waiting += there(database, "")?;
-            continue;
-        };
-        let Ok(snapshot) = Snapshot::parse(&last.snapshot) else { continue };
-        let (floor, _) = subject.facts.numbers_of(last.incarnation, stream.stream_no);
-        let open: Vec<String> = snapshot.xip.iter().map(u64::to_string).collect();
-        let open = if open.is_empty() {
-            String::new()
-        } else {
-            format!(" OR r.transaction_id IN ({})", open.join(", "))
-        };
-        let number = identifier(&stream.number_column);
-        let condition =
-            format!("WHERE r.{number} > {floor} AND (r.transaction_id >= {}{open})", snapshot.xmax);
-        let own_waiting = there(database, &condition)?;
+        let (mut all, mut own_waiting) = (0, 0);
+        let query = format!("SELECT count(*), count(*) FILTER (WHERE {condition}) FROM {table} r");
+        database.rows(&query, |row| {
+            let count = |place| row.bigint(place).and_then(|count| u64::try_from(count).ok()).unwrap_or(0);
+            (all, own_waiting) = (count(0), count(1));
+            Ok(())
+        })?;
         waiting += own_waiting;
+        let Some(last) = &last else { continue };
         // Between a new life's beginning and the end of its first batch, what counts as waiting is not known
         // here.
         let newest = subject.facts.incarnations.iter().map(|known| known.incarnation).max();
@@ -302,7 +305,6 @@ fn beyond(subject: &Subject, database: &mut Database, tally: &mut Tally) -> Resu
         if !subject.selection.is_everything() || is_between || !last.is_last {
             continue;
         }
-        let all = there(database, "")?;
         let matched = tally.matched.get(&stream.stream_no).copied().unwrap_or(0);
         let known = tally.orphans.iter().filter(|orphan| orphan.stream_no == stream.stream_no).count() as u64;
         if let Some(extra) = all.checked_sub(matched + own_waiting + known).filter(|extra| *extra > 0) {

@@ -1,8 +1,8 @@
 //! What the witness signed so far: the one thing that an altered database cannot alter.
 //!
 //! `checkpoint` is the last signed note, as it is. `signed-YYYY-MM.jsonl` keeps all of them with the time of
-//! signing. `unposted` is there as long as the database has not taken the last one. `keys` names the keys that
-//! signed them. `alarm` is there as long as there is a reason for it.
+//! signing. `unposted` is there as long as the database has not taken the last one. `keys` names the keys
+//! that signed them. `alarm` is there as long as there is a reason for it.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

@@ -33,8 +33,8 @@ impl Entry {
     }
 }
 
-/// The month of a time: year * 12 + month - 1 in UTC, from microseconds since 1970. Years before the first are
-/// month 0.
+/// The month of a time: year * 12 + month - 1 in UTC, from microseconds since 1970. Years before the first
+/// are month 0.
 #[must_use]
 pub fn month_of(time: i64) -> u32 {
     // Days since 1 March of the year 0, so that a leap day is the last day of its year.

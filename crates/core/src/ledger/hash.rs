@@ -40,8 +40,8 @@ pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
     to_hash(&state)
 }
 
-/// The hashes of four nodes, from the eight hashes below them. The four take turns block by block, so that the
-/// processor works on more than one at a time.
+/// The hashes of four nodes, from the eight hashes below them. The four take turns block by block, so that
+/// the processor works on more than one at a time.
 #[inline]
 pub(super) fn node_hashes(below: &[Hash; 8]) -> [Hash; 4] {
     let mut messages = [NODE; 4];

@@ -149,6 +149,13 @@ pub fn sign(text: &str, signers: &[&SignerKey]) -> String {
     note
 }
 
+/// A note as people hand it on, with the one newline at its end that copying through a shell or psql loses or
+/// doubles. No signature covers that.
+#[must_use]
+pub fn tidied(note: &str) -> String {
+    format!("{}\n", note.trim_end_matches('\n'))
+}
+
 /// Whether a key can have this name.
 #[must_use]
 pub fn is_key_name(name: &str) -> bool {

@@ -128,8 +128,8 @@ pub fn verify_inclusion(leaf: &Hash, index: u64, size: u64, proof: &[Hash], root
     root_from_inclusion(leaf, index, size, proof).as_ref() == Some(root)
 }
 
-/// Whether `proof` shows that the tree of `first` leaves is the beginning of the tree of `second`. Of an empty
-/// first tree nothing can be shown.
+/// Whether `proof` shows that the tree of `first` leaves is the beginning of the tree of `second`. Of an
+/// empty first tree nothing can be shown.
 #[must_use]
 pub fn verify_consistency(
     first: u64,

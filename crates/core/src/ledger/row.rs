@@ -143,7 +143,8 @@ impl RowHasher {
         self.apart.push(Apart { no, group: (start, self.group.len()), first: self.parts.len(), count: 0 });
     }
 
-    /// A field that can be erased, is not NULL and is no JSON object with members; `encode` appends the value.
+    /// A field that can be erased, is not NULL and is no JSON object with members; `encode` appends the
+    /// value.
     #[inline]
     pub fn scalar(&mut self, no: u16, encode: impl FnOnce(&mut Vec<u8>)) {
         self.apart(no, 1);
@@ -281,8 +282,8 @@ impl RowHasher {
         self.root.extend_from_slice(&(commitments as u32).to_be_bytes());
     }
 
-    /// The salts of all commitments: of each field two from one hash, so that what one field has does not move the
-    /// salts of the others.
+    /// The salts of all commitments: of each field two from one hash, so that what one field has does not
+    /// move the salts of the others.
     fn derive_salts(&mut self, salt: &[u8; 16]) {
         let mut messages = [[0; 26]; LANES];
         for message in &mut messages {

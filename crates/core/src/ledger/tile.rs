@@ -106,7 +106,8 @@ pub const fn levels(size: u64) -> u8 {
     }
 }
 
-/// Appends a record to the entries of a tile; false, and nothing is done, when it is longer than 65,535 bytes.
+/// Appends a record to the entries of a tile; false, and nothing is done, when it is longer than 65,535
+/// bytes.
 #[must_use]
 pub fn push_entry(record: &[u8], out: &mut Vec<u8>) -> bool {
     let Ok(length) = u16::try_from(record.len()) else { return false };

@@ -225,7 +225,9 @@ proptest! {
     }
 
     #[test]
-    fn checkpoints_and_proofs_are_read_or_refused(text in "([a-c\n]|[0-9]{1,3}\n|\\PC{0,3}\n|[A-Za-z0-9+/]{43}=\n){0,8}") {
+    fn checkpoints_and_proofs_are_read_or_refused(
+        text in "([a-c\n]|[0-9]{1,3}\n|\\PC{0,3}\n|[A-Za-z0-9+/]{43}=\n){0,8}",
+    ) {
         let ours = Checkpoint::parse(&text);
         if let Ok(ours) = &ours {
             prop_assert_eq!(&ours.to_string(), &text);
@@ -241,7 +243,9 @@ proptest! {
     }
 
     #[test]
-    fn any_key_is_read_or_refused(text in "(PRIVATE\\+KEY\\+)?[a-b+]{0,3}\\+[0-9a-f]{8}\\+[A-Za-z0-9+/]{44}|\\PC*") {
+    fn any_key_is_read_or_refused(
+        text in "(PRIVATE\\+KEY\\+)?[a-b+]{0,3}\\+[0-9a-f]{8}\\+[A-Za-z0-9+/]{44}|\\PC*",
+    ) {
         if let Ok(key) = VerifierKey::parse(&text) {
             prop_assert_eq!(key.to_string(), text);
         } else if let Ok(key) = SignerKey::parse(&text) {

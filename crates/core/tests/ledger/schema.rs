@@ -63,7 +63,9 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_read_or_refused(lines in prop::collection::vec("(stream|number|time|field) [1-9] ?\\PC*", 0..6)) {
+    fn any_text_is_read_or_refused(
+        lines in prop::collection::vec("(stream|number|time|field) [1-9] ?\\PC*", 0..6),
+    ) {
         let text = format!("audit_guard schema 1\n{}\n", lines.join("\n"));
         if let Ok(schema) = Schema::parse(&text) {
             prop_assert_eq!(schema.definition(), text);

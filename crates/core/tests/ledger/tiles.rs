@@ -91,7 +91,9 @@ proptest! {
     }
 
     #[test]
-    fn any_path_is_read_or_refused(path in "(tile/)?([0-9]{1,2}|entries)(/x[0-9]{3}){0,8}/[0-9]{3}(\\.p/[0-9]{1,3})?|\\PC*") {
+    fn any_path_is_read_or_refused(
+        path in "(tile/)?([0-9]{1,2}|entries)(/x[0-9]{3}){0,8}/[0-9]{3}(\\.p/[0-9]{1,3})?|\\PC*",
+    ) {
         if let Some(tile) = Tile::parse_path(&path) {
             prop_assert_eq!(tile.path(), path);
         }

@@ -64,7 +64,9 @@ proptest! {
             rest = later;
         }
         let (mut slow, mut slowly_told) = (Frontier::new(), Vec::new());
-        leaves.iter().for_each(|leaf| slow.push(*leaf, &mut |level, index, hash| slowly_told.push((level, index, *hash))));
+        for leaf in &leaves {
+            slow.push(*leaf, &mut |level, index, hash| slowly_told.push((level, index, *hash)));
+        }
         prop_assert_eq!(tree.root(), root(&leaves));
         prop_assert_eq!(tree, slow);
         prop_assert_eq!(told, slowly_told);

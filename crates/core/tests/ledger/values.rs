@@ -199,10 +199,12 @@ proptest! {
 
     #[test]
     fn members_are_those_of_serde_json(text in json()) {
-        let expected: Vec<_> = members(&text).into_iter().map(|(key, value)| (key.into_bytes(), value)).collect();
+        let expected = members(&text).into_iter().map(|(key, value)| (key.into_bytes(), value));
+        let expected: Vec<_> = expected.collect();
         let found = json_members(&text);
         prop_assert_eq!(found.is_some(), text.starts_with('{'));
-        let found: Vec<_> = found.unwrap_or_default().into_iter().map(|(key, value)| (key, value.to_owned())).collect();
+        let found = found.unwrap_or_default().into_iter().map(|(key, value)| (key, value.to_owned()));
+        let found: Vec<_> = found.collect();
         prop_assert_eq!(found, expected);
     }
 

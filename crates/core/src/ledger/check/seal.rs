@@ -90,6 +90,13 @@ impl Seal {
         Frontier::from_bytes(self.size_after, &self.frontier)
     }
 
+    /// The index of the leaf of a row, counted from 0.
+    #[must_use]
+    pub const fn leaf_index(&self, position: usize) -> u64 {
+        // A seal that says anything about itself is read, too.
+        self.first_leaf.wrapping_add(1).wrapping_add(position as u64)
+    }
+
     /// The rows, in the order of the leaves after the first.
     ///
     /// # Errors
@@ -158,19 +165,19 @@ impl Seal {
             let is_first = (self.seal_no, self.batch, self.chunk, self.first_leaf) == (1, 1, 0, 0);
             return (!is_first).then_some("seals before it are missing");
         };
-        if self.seal_no != before.seal_no + 1 || self.first_leaf != before.size_after {
+        if self.seal_no != before.seal_no.wrapping_add(1) || self.first_leaf != before.size_after {
             return Some("it does not begin where the one before it ends");
         }
         let same_snapshots = self.prev_snapshot == before.prev_snapshot && self.snapshot == before.snapshot;
         // What a life that ended left unfinished is taken up by the closing batch of the next.
         if !before.is_last && self.incarnation == before.incarnation {
             let goes_on = self.batch == before.batch
-                && self.chunk == before.chunk + 1
+                && self.chunk == before.chunk.wrapping_add(1)
                 && self.kind == before.kind
                 && same_snapshots;
             return (!goes_on).then_some("the batch before it has no end");
         }
-        if self.batch != before.batch + 1 || self.chunk != 0 {
+        if self.batch != before.batch.wrapping_add(1) || self.chunk != 0 {
             return Some("its batch does not follow the one before it");
         }
         if self.incarnation == before.incarnation {

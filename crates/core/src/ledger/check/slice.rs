@@ -134,10 +134,10 @@ impl Slice {
                 Vec::new()
             });
             seal.check(previous, &entries, findings, subtree);
-            let leaves = (seal.first_leaf + 1..).zip(seal.hashes().iter().skip(1));
-            rows.extend(entries.into_iter().zip(leaves).map(|(entry, (leaf_index, &hash))| Sealed {
+            let leaves = seal.hashes().iter().skip(1).enumerate();
+            rows.extend(entries.into_iter().zip(leaves).map(|(entry, (position, &hash))| Sealed {
                 entry,
-                leaf_index,
+                leaf_index: seal.leaf_index(position),
                 hash,
                 was_seen: false,
             }));

@@ -156,8 +156,8 @@ impl SignerKey {
         &self.verifier
     }
 
-    /// The line of its signature of `text`, with the line's end. A witness's key signs with time 0, which says
-    /// nothing; use [`cosign`](Self::cosign).
+    /// The line of its signature of `text`, with the line's end. A witness's key signs with time 0, which
+    /// says nothing; use [`cosign`](Self::cosign).
     #[must_use]
     pub fn sign(&self, text: &str) -> String {
         match self.verifier.algorithm {
