@@ -28,7 +28,7 @@ pub(crate) fn obstacle() -> Option<(PgSqlErrorCode, &'static str, &'static str)>
             return Some((PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED, what, hint));
         }
         let state = PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
-        if pg_sys::GetTopTransactionIdIfAny() != pg_sys::InvalidTransactionId {
+        if has_number() {
             return Some((state, "a transaction that has written does not seal", alone));
         }
         if pg_sys::IsSubTransaction() {
@@ -39,6 +39,12 @@ pub(crate) fn obstacle() -> Option<(PgSqlErrorCode, &'static str, &'static str)>
         }
     }
     None
+}
+
+/// Whether the transaction has a number, so that it may have written something.
+pub(crate) fn has_number() -> bool {
+    // SAFETY: reads the state of the present transaction.
+    unsafe { pg_sys::GetTopTransactionIdIfAny() != pg_sys::InvalidTransactionId }
 }
 
 /// Makes sure that nobody else seals in this database until the transaction ends; false when somebody does and we

@@ -186,7 +186,7 @@ const LOG_OF_BEFORE: &str = "CREATE TABLE public.before (id bigserial PRIMARY KE
             'app', 'past', jsonb_build_object('id', i) FROM generate_series(1, 20) AS i;
      SELECT * FROM audit.import_history('public.before', format => 'supa_audit')";
 
-/// A certificate for the month of the newest rows, or of what its detail says otherwise.
+/// A second certificate, with a detail of its own.
 macro_rules! certificate {
     ($changes:literal) => {
         concat!(
@@ -224,7 +224,7 @@ const CERTIFIED: &[Attack] = &[
         ),
         &[("premature_prune", "audit_log", "")],
     ),
-    // The same under a date long ago: it says itself when it was made.
+    // One for all times, made by copying one that is right.
     (
         concat!(
             "DELETE FROM audit.audit_log WHERE id = 3; ",

@@ -68,7 +68,7 @@ fn model(name: &str, settings: &[(&str, &str)], victims: &[Victim]) -> Result<()
         admin = reconnect(&cluster)?;
         settle(&mut admin, account).map_err(|e| format!("after {victim:?}: {e}"))?;
     }
-    // One that was open the whole time is not part of any model: numbers alone must add up.
+
     let seals: i64 = admin.query_one("SELECT count(*) FROM audit.seals", &[])?.try_get(0)?;
     assert!(seals > 20, "{seals} seals are no test of sealing beside writers");
     Ok(())

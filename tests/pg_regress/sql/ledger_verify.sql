@@ -11,14 +11,15 @@ SELECT size AS before FROM audit.tree_head() \gset
 INSERT INTO verified.visits SELECT i, 'p' || i FROM generate_series(1, 30) i;
 SELECT audit.seal() - :before AS leaves;
 -- all of it, with and without workers
-SELECT code, stream, id, detail, rows_checked + (SELECT count(*) FROM audit.seals) = size AS all_rows
+SELECT code, stream, id, regexp_replace(detail, '; authorised redactions: [^;]*', '') AS detail,
+       rows_checked + (SELECT count(*) FROM audit.seals) = size AS all_rows
     FROM audit.verify(), audit.tree_head();
 SELECT code, rows_checked + (SELECT count(*) FROM audit.seals) = size AS all_rows
     FROM audit.verify(workers => 0), audit.tree_head();
 SELECT code, rows_checked + (SELECT count(*) FROM audit.seals) = size AS all_rows
     FROM audit.verify(workers => 4), audit.tree_head();
 -- one stream, a span of time
-SELECT code, rows_checked = (SELECT count(*) FROM audit.guard_events) AS its_rows, detail
+SELECT code, rows_checked = (SELECT count(*) FROM audit.guard_events) AS its_rows
     FROM audit.verify(stream => 'guard_events');
 SELECT sealed_at AS mark FROM audit.tree_head() \gset
 SELECT pg_sleep(0.01) \g /dev/null
