@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use audit_guard_core::ledger::check::{Seal, Span};
 use audit_guard_core::ledger::header::SealKind;
+use audit_guard_core::ledger::snapshot::Snapshot;
 use audit_guard_core::ledger::value::time_from_2000;
 use postgres::Client;
 
 use crate::connect::{self, Settings};
 use crate::copy::{CopyRows, RawRow};
-use crate::facts::{Facts, Incarnation, StoredSchema, Stream};
+use crate::facts::{EXCUSES, Event, Facts, GUARD_EVENTS, Incarnation, StoredSchema, Stream};
 use crate::failure::{Failure, Result};
 use crate::leaf::{Cell, RowHead};
 
@@ -176,6 +177,40 @@ impl Database {
         Ok(size)
     }
 
+    /// The last seal, if there is one that can be read.
+    pub(crate) fn last_seal(&mut self) -> Result<Option<Seal>> {
+        match self.size()? {
+            (_, 0) => Ok(None),
+            (_, seal_no) => Ok(self.seals(seal_no, seal_no)?.and_then(|mut seals| seals.pop())),
+        }
+    }
+
+    /// Events that are not sealed yet and excuse what was erased or removed.
+    pub(crate) fn unsealed_excuses(&mut self, facts: &Facts, last: Option<&Seal>) -> Result<Vec<Event>> {
+        let mut events = Vec::new();
+        let Some(stream) = facts.stream(GUARD_EVENTS) else { return Ok(events) };
+        let kinds: Vec<String> = EXCUSES.iter().map(|kind| literal(kind)).collect();
+        let query = format!(
+            "SELECT r.id, r.logged_at, r.kind, r.object, r.detail::text FROM audit.guard_events r \
+             WHERE r.kind IN ({}) AND {}",
+            kinds.join(", "),
+            unsealed(facts, last, stream)
+        );
+        self.rows(&query, |row| {
+            let text = |place| String::from_utf8_lossy(row.field(place).unwrap_or_default()).into_owned();
+            events.push(Event {
+                id: row.bigint(0).unwrap_or(0),
+                logged_at: row.bigint(1).map_or(0, time_from_2000),
+                kind: text(2),
+                object: text(3),
+                detail: serde_json::from_str(&text(4)).unwrap_or_default(),
+                is_sealed: false,
+            });
+            Ok(())
+        })?;
+        Ok(events)
+    }
+
     /// The next seals after one.
     pub(crate) fn plans(&mut self, after: i64, limit: u32) -> Result<Vec<SealPlan>> {
         let mut plans = Vec::new();
@@ -275,6 +310,18 @@ impl Database {
             each(&head, row)
         })
     }
+}
+
+/// The condition under which a row `r` waits to be sealed.
+pub(crate) fn unsealed(facts: &Facts, last: Option<&Seal>, stream: &Stream) -> String {
+    let snapshot = last.and_then(|last| Snapshot::parse(&last.snapshot).ok());
+    let (Some(last), Some(snapshot)) = (last, snapshot) else { return "true".to_owned() };
+    let (floor, _) = facts.numbers_of(last.incarnation, stream.stream_no);
+    let number = identifier(&stream.number_column);
+    let open: Vec<String> = snapshot.xip.iter().map(u64::to_string).collect();
+    let xmax = snapshot.xmax;
+    let open = if open.is_empty() { "NULL".to_owned() } else { open.join(", ") };
+    format!("r.{number} > {floor} AND (r.transaction_id >= {xmax} OR r.transaction_id IN ({open}))")
 }
 
 /// A field of a row that [`Database::stream_rows`] gave.

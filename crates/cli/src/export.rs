@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use audit_guard_core::ledger::check::{Seal, Slice, StoredRow};
 use audit_guard_core::ledger::record::RECORD_BYTES;
@@ -16,7 +17,7 @@ use crate::bundle::{Description, Excuse, Header, Line, RowsFile, Values, hex};
 use crate::connect::{self, Settings};
 use crate::copy::RawRow;
 use crate::database::{self, Database};
-use crate::facts::{KnownSchema, Stream};
+use crate::facts::{Facts, KnownSchema, Stream};
 use crate::failure::{Exit, Failure, Result};
 use crate::files;
 use crate::leaf::{LeafMaker, RowHead};
@@ -28,10 +29,12 @@ use crate::tiles::TileWriter;
 /// How many leaves one file of rows has, but for a single seal that has more.
 const FILE_LEAVES: i64 = 131_072;
 
+/// How long an export waits for the sealer.
+const SETTLING: Duration = Duration::from_secs(10);
+
 pub(crate) fn run(dsn: &str, folder: &Path) -> Result<Exit> {
     let settings = Settings::parse(dsn)?;
-    let mut database = Database::open(&settings, None)?;
-    let facts = database.facts()?;
+    let (mut database, facts) = settled(&settings)?;
     let mut description = begin(folder)?;
     let lock_path = folder.join("lock");
     let lock = File::create(&lock_path).map_err(|error| Failure::file(&lock_path, &error))?;
@@ -74,6 +77,30 @@ pub(crate) fn run(dsn: &str, folder: &Path) -> Result<Exit> {
         record(&settings, &exporter.description, folder)?;
     }
     Ok(if exporter.mismatches > 0 { Exit::Tampered } else { Exit::Intact })
+}
+
+/// The database at a moment when the events about everything that was erased or removed are sealed: without
+/// them the bundle would not verify. The sealer of a preloaded library needs a moment for that.
+fn settled(settings: &Settings) -> Result<(Database, Facts)> {
+    let end = Instant::now() + SETTLING;
+    loop {
+        let mut database = Database::open(settings, None)?;
+        let facts = database.facts()?;
+        let last = database.last_seal()?;
+        let waiting = database.unsealed_excuses(&facts, last.as_ref())?.len() as u64;
+        if waiting == 0 {
+            return Ok((database, facts));
+        }
+        if Instant::now() > end {
+            return Err(Failure::unchecked(format!(
+                "{} events about erased or removed rows are not sealed, so a bundle would not verify\n\
+                 HINT:  SELECT audit.seal();",
+                grouped(waiting)
+            )));
+        }
+        drop(database);
+        std::thread::sleep(Duration::from_millis(500));
+    }
 }
 
 /// The description that is there, or that of a new bundle.

@@ -51,6 +51,25 @@ pub(crate) struct Facts {
     pub(crate) defects: Vec<String>,
 }
 
+/// The stream whose rows excuse what was erased or removed.
+pub(crate) const GUARD_EVENTS: u16 = 2;
+
+/// Kinds of events that do.
+pub(crate) const EXCUSES: &[&str] = &["partition_expired", "redacted"];
+
+/// Such an event.
+#[derive(Clone, Debug)]
+pub(crate) struct Event {
+    pub(crate) id: i64,
+    /// Microseconds since 1970.
+    pub(crate) logged_at: i64,
+    pub(crate) kind: String,
+    pub(crate) object: String,
+    pub(crate) detail: serde_json::Value,
+    /// Whether it was compared with its leaf; otherwise it waits to be sealed.
+    pub(crate) is_sealed: bool,
+}
+
 /// A schema that could be read.
 #[derive(Debug)]
 pub(crate) struct KnownSchema {

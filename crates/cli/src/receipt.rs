@@ -4,6 +4,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use audit_guard_core::ledger::checkpoint::Checkpoint;
+use audit_guard_core::ledger::note::tidied;
 use audit_guard_core::ledger::receipt::{Receipt, Trust, verify as verify_receipt};
 use audit_guard_core::ledger::record::Record;
 use audit_guard_core::ledger::verdict::{Code, Verdict};
@@ -23,6 +24,7 @@ pub(crate) fn verify(arguments: &ReceiptVerify) -> Result<Exit> {
     }
     let json = read(&arguments.file)?;
     let note = arguments.checkpoint.as_deref().map(|path| files::read(path, NOTE_LIMIT)).transpose()?;
+    let note = note.as_deref().map(tidied);
     let keys = keys::parsed(&arguments.key);
     let trust = Trust { keys: &keys, checkpoint: note.as_deref() };
     let receipt = Receipt::parse(&json).ok();

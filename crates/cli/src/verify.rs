@@ -12,14 +12,11 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use crate::Verify;
-use crate::facts::{Facts, KnownSchema};
+use crate::facts::{Facts, GUARD_EVENTS, KnownSchema};
 use crate::failure::{Exit, Failure, Result};
 use claims::Claim;
 use slice::Months;
 use tally::Tally;
-
-/// The stream whose rows excuse what was erased or removed.
-const GUARD_EVENTS: u16 = 2;
 
 /// What is checked, and against what.
 struct Subject {

@@ -1,6 +1,6 @@
--- Purpose: a ledger with rows in every stream, several seals, and a signed head: what tests of tampering begin with.
+-- Purpose: a ledger with rows in every stream, in several seals: what tests of tampering begin with.
 -- Who may call: loaded by those tests as superuser, into a new database.
--- Relies on: the extension, not preloaded.
+-- Relies on: the extension; whoever loads it seals where it says so.
 
 CREATE SCHEMA app;
 CREATE TABLE app.visits (id int PRIMARY KEY, patient text, email text, note jsonb);
@@ -21,14 +21,15 @@ UPDATE app.visits SET id = 60 WHERE id = 6;
 DELETE FROM app.visits WHERE id = 5;
 COMMIT;
 SELECT audit.place_hold('app.consents', 'litigation', record_ids => '{1,2}');
-SELECT audit.place_hold('app.consents', 'inquiry', since => now() - interval '1 year', until => now() + interval '1 year');
+SELECT audit.place_hold('app.consents', 'inquiry', since => now() - interval '1 year',
+                        until => now() + interval '1 year');
 SELECT audit.place_hold('app.consents', 'person', subject => 'p1');
 SELECT audit.seal();
 SELECT audit.release_hold(1, 'settled');
 BEGIN;
 SELECT audit.begin_restore('attempts of before');
-INSERT INTO audit.denied_attempts (attempted_at, layer, command, object, actor_id, actor_role, login_role, client_ip,
-                                   application_name, lost_before, transaction_id)
+INSERT INTO audit.denied_attempts (attempted_at, layer, command, object, actor_id, actor_role, login_role,
+                                   client_ip, application_name, lost_before, transaction_id)
 SELECT now(), 'trigger', 'DELETE', 'app.consents', 'u' || i, 'r', 'l', '10.0.0.1', 'psql', i,
        pg_current_xact_id()::text::bigint
 FROM generate_series(1, 3) AS i;

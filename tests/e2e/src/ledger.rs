@@ -77,8 +77,8 @@ pub fn seal_all(client: &mut Client) -> Result<i64> {
     }
 }
 
-/// Fills a new database with rows in every stream, in several seals. Nothing seals within a transaction, and a
-/// script is one.
+/// Fills a new database with rows in every stream, in several seals. Nothing seals within a transaction, and
+/// a script is one.
 pub fn with_history(client: &mut Client) -> Result<()> {
     for part in HISTORY.split_inclusive("SELECT audit.seal();") {
         let rows = part.trim_end_matches("SELECT audit.seal();");
@@ -104,7 +104,8 @@ pub fn exactly_once(client: &mut Client) -> Result<i64> {
              SELECT stream_no, transaction_id, number FROM leaves) AS r
          UNION ALL SELECT 'a leaf without a row, or twice: ' || l::text FROM (
              SELECT stream_no, transaction_id, number FROM leaves EXCEPT ALL SELECT * FROM stored) AS l
-         UNION ALL SELECT 'two rows in one leaf: ' || leaf_index FROM leaves GROUP BY leaf_index HAVING count(*) > 1
+         UNION ALL SELECT 'two rows in one leaf: ' || leaf_index FROM leaves GROUP BY leaf_index HAVING
+             count(*) > 1
          UNION ALL SELECT 'leaves are not counted right: ' || size FROM audit.tree_head()
              WHERE size <> (SELECT count(*) FROM leaves) + (SELECT count(*) FROM audit.seals)"
     );

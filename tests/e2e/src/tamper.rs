@@ -1,5 +1,5 @@
-//! Changes that a superuser makes to stored evidence behind the guard's back: all switches of a server without
-//! the preloaded library thrown, each change in a savepoint that is rolled back.
+//! Changes that a superuser makes to stored evidence behind the guard's back: all switches of a server
+//! without the preloaded library thrown, each change in a savepoint that is rolled back.
 
 use postgres::Client;
 
@@ -131,7 +131,8 @@ const WAYS: &[(&str, &[&str])] = &[
             "'1:1:'",
             "'100:100:'",
             "(pg_snapshot_xmin(v)::text || ':' || (pg_snapshot_xmax(v)::text::bigint + 1))::pg_snapshot",
-            "(pg_snapshot_xmin(v)::text || ':' || (pg_snapshot_xmax(v)::text::bigint + 1000000))::pg_snapshot",
+            "(pg_snapshot_xmin(v)::text || ':' || (pg_snapshot_xmax(v)::text::bigint +
+                1000000))::pg_snapshot",
         ],
     ),
     ("audit.operation", &["'INSERT'", "'UPDATE'", "'DELETE'", "'TRUNCATE'"]),
@@ -189,7 +190,8 @@ fn words(way: &str, column: &str) -> String {
 pub const SETTINGS: &[(&str, &str)] =
     &[("fsync", "off"), ("autovacuum", "off"), ("max_parallel_workers_per_gather", "0")];
 
-/// A cluster whose database `app` has rows in every stream, all sealed; its head is signed, and kept elsewhere.
+/// A cluster whose database `app` has rows in every stream, all sealed; its head is signed, and kept
+/// elsewhere.
 pub fn ledger() -> Result<(Cluster, Client, String)> {
     let cluster = Cluster::start(SETTINGS)?;
     let mut client = cluster.database("app")?;
@@ -246,7 +248,8 @@ impl Cell {
     pub fn update(&self, row: &str) -> String {
         let Self { table, column, value } = self;
         format!(
-            "UPDATE {table} SET {column} = {value} WHERE ({row}) AND row({column})::text <> row({value})::text"
+            "UPDATE {table} SET {column} = {value} WHERE ({row}) AND row({column})::text <>
+                row({value})::text"
         )
     }
 }

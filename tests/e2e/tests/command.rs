@@ -153,6 +153,32 @@ fn what_was_changed_is_named() -> Result<()> {
 }
 
 #[test]
+fn what_was_erased_needs_an_event_that_is_sealed() -> Result<()> {
+    let cluster = Cluster::start(&[("fsync", "off")])?;
+    let mut client = ledger(&cluster, "erased")?;
+    let (desk, _) = signed(&cluster, &mut client, "erased")?;
+    run(
+        &mut client,
+        "SELECT audit.redact('audit_log', '5', '{name}', 'GDPR 17', 'T-1');
+         SELECT audit.redact('audit_log', '6', '{new_record,record_id}', 'GDPR 17', 'T-2')",
+    )?;
+    desk.run(CHECK)?.is(0, "2 authorised redactions")?.is(0, "not sealed yet")?;
+    desk.run(&["export", "--dsn", "", "--bundle", "b"])?.is(3, "SELECT audit.seal();")?;
+    assert!(!desk.path("b").exists());
+    seal_all(&mut client)?;
+    desk.run(CHECK)?.is(0, "2 authorised redactions")?;
+    desk.run(&["export", "--dsn", "", "--bundle", "b"])?.is(0, "leaves 0..")?;
+    desk.run(&["verify", "--bundle", "b"])?.is(0, "2 authorised redactions")?;
+    assert!(!fs::read_to_string(desk.path("b/rows/000001.jsonl"))?.contains("Ünï \\\"q\\\" 5"));
+
+    // Erased by somebody who knows how, and says nothing.
+    unguard_for_good(&mut client)?;
+    run(&mut client, "SELECT audit._erase_row('audit_log', 7, '{name}')")?;
+    desk.run(CHECK)?.is(1, "unauthorised_redaction audit_log 7 (leaf 7), new_record.name")?;
+    Ok(())
+}
+
+#[test]
 fn a_rewritten_ledger_needs_a_checkpoint_to_be_seen() -> Result<()> {
     let cluster = Cluster::start(&[("fsync", "off")])?;
     let mut client = ledger(&cluster, "honest")?;

@@ -1,5 +1,5 @@
-//! What a superuser without scruples does to rows, seals and the tables around them, with every guard switched
-//! off: each is found under its name, with the row that it is about.
+//! What a superuser without scruples does to rows, seals and the tables around them, with every guard
+//! switched off: each is found under its name, with the row that it is about.
 
 use audit_guard_e2e::Result;
 use audit_guard_e2e::cluster::Cluster;
@@ -19,19 +19,26 @@ macro_rules! copy_of_row {
     };
 }
 
-/// What is done, and findings that must be there: code, stream, row. Of a stream without a row only the stream
-/// is named, as of whole months; without a stream it is about seals.
+/// What is done, and findings that must be there: code, stream, row. Of a stream without a row only the
+/// stream is named, as of whole months; without a stream it is about seals.
 type Attack = (&'static str, &'static [(&'static str, &'static str, &'static str)]);
 
 const ATTACKS: &[Attack] = &[
     // Rows taken away.
     ("DELETE FROM audit.audit_log WHERE id = 3", &[("missing", "audit_log", "3")]),
-    ("DELETE FROM audit.audit_log WHERE id IN (1, 4)", &[("missing", "audit_log", "1"), ("missing", "audit_log", "4")]),
+    (
+        "DELETE FROM audit.audit_log WHERE id IN (1, 4)",
+        &[("missing", "audit_log", "1"), ("missing", "audit_log", "4")],
+    ),
     ("DELETE FROM audit.guard_events WHERE id = 1", &[("missing", "guard_events", "1")]),
     ("DELETE FROM audit.hold_releases", &[("missing", "hold_releases", "1")]),
-    ("TRUNCATE audit.denied_attempts", &[("missing", "denied_attempts", "1"), ("missing", "denied_attempts", "3")]),
     (
-        "DO $$ BEGIN EXECUTE format('TRUNCATE %s', (SELECT tableoid::regclass FROM audit.audit_log WHERE id = 3)); END $$",
+        "TRUNCATE audit.denied_attempts",
+        &[("missing", "denied_attempts", "1"), ("missing", "denied_attempts", "3")],
+    ),
+    (
+        "DO $$ BEGIN EXECUTE format('TRUNCATE %s', (SELECT tableoid::regclass FROM audit.audit_log WHERE
+            id = 3)); END $$",
         &[("missing", "audit_log", "1"), ("missing", "audit_log", "3")],
     ),
     (
@@ -39,18 +46,23 @@ const ATTACKS: &[Attack] = &[
              (SELECT tableoid::regclass FROM audit.audit_log WHERE id = 3)); END $$",
         &[("missing", "audit_log", "3")],
     ),
-    // Rows slipped in: beside others of their transaction, of transactions that wrote nothing, or that never were.
+    // Rows slipped in: beside others of their transaction, of transactions that wrote nothing, or that never
+    // were.
     (copy_of_row!("'{\"id\": 1000003}'"), &[("orphan", "audit_log", "1000003")]),
     (copy_of_row!("'{\"id\": 0}'"), &[("orphan", "audit_log", "0")]),
     (copy_of_row!("'{\"id\": -3}'"), &[("orphan", "audit_log", "-3")]),
-    (copy_of_row!("jsonb_build_object('id', 1000003, 'transaction_id', l.transaction_id - 1)"), &[("orphan", "audit_log", "1000003")]),
+    (
+        copy_of_row!("jsonb_build_object('id', 1000003, 'transaction_id', l.transaction_id - 1)"),
+        &[("orphan", "audit_log", "1000003")],
+    ),
     (copy_of_row!("'{\"transaction_id\": 3}'"), &[("orphan", "audit_log", "3")]),
     (copy_of_row!("'{\"transaction_id\": 1}'"), &[("orphan", "audit_log", "3")]),
     (copy_of_row!("'{\"transaction_id\": 0}'"), &[("orphan", "audit_log", "3")]),
     (copy_of_row!("'{\"transaction_id\": -7}'"), &[("orphan", "audit_log", "3")]),
     (
         "INSERT INTO audit.holds (id, table_schema, table_name, reason, placed_by, transaction_id)
-         SELECT 77, table_schema, table_name, 'forged', placed_by, transaction_id FROM audit.holds WHERE id = 2",
+         SELECT 77, table_schema, table_name, 'forged', placed_by, transaction_id
+         FROM audit.holds WHERE id = 2",
         &[("orphan", "holds", "77")],
     ),
     // The same row in another month, where no key stands in its way.
@@ -59,11 +71,17 @@ const ATTACKS: &[Attack] = &[
         &[("duplicate", "audit_log", "3")],
     ),
     (
-        copy_of_row!("jsonb_build_object('logged_at', l.logged_at + interval '1 month', 'login_role', 'other')"),
+        copy_of_row!(
+            "jsonb_build_object('logged_at', l.logged_at + interval '1 month', 'login_role',
+            'other')"
+        ),
         &[("duplicate", "audit_log", "3")],
     ),
     // Rows moved and exchanged.
-    ("UPDATE audit.audit_log SET logged_at = logged_at + interval '1 month' WHERE id = 3", &[("modified", "audit_log", "3")]),
+    (
+        "UPDATE audit.audit_log SET logged_at = logged_at + interval '1 month' WHERE id = 3",
+        &[("modified", "audit_log", "3")],
+    ),
     (
         "UPDATE audit.audit_log SET id = id + 1000000 WHERE id IN (3, 4);
          UPDATE audit.audit_log SET id = 1000007 - id WHERE id > 1000000",
@@ -71,20 +89,29 @@ const ATTACKS: &[Attack] = &[
     ),
     (
         "UPDATE audit.audit_log AS l SET (record_id, old_record, new_record) =
-             (SELECT record_id, old_record, new_record FROM audit.audit_log WHERE id = 7 - l.id) WHERE id IN (3, 4)",
+             (SELECT record_id, old_record, new_record FROM audit.audit_log WHERE id = 7 - l.id)
+         WHERE id IN (3, 4)",
         &[("modified", "audit_log", "3"), ("modified", "audit_log", "4")],
     ),
     (
-        "UPDATE audit.audit_log AS l SET salt = (SELECT salt FROM audit.audit_log WHERE id = 7 - l.id) WHERE id IN (3, 4)",
+        "UPDATE audit.audit_log AS l SET salt = (SELECT salt FROM audit.audit_log WHERE id = 7 - l.id)
+            WHERE id IN (3, 4)",
         &[("modified", "audit_log", "3"), ("modified", "audit_log", "4")],
     ),
     (
-        "UPDATE audit.audit_log SET transaction_id = (SELECT max(transaction_id) FROM audit.audit_log) WHERE id = 3",
+        "UPDATE audit.audit_log SET transaction_id = (SELECT max(transaction_id) FROM audit.audit_log)
+            WHERE id = 3",
         &[("missing", "audit_log", "3"), ("orphan", "audit_log", "3")],
     ),
     // Rows that were erased without a word, or whose erasure is a lie.
-    ("UPDATE audit.audit_log SET salt = NULL, redaction = '\\x0100000000' WHERE id = 3", &[("modified", "audit_log", "3")]),
-    ("UPDATE audit.audit_log SET salt = NULL, redaction = '\\x' WHERE id = 3", &[("modified", "audit_log", "3")]),
+    (
+        "UPDATE audit.audit_log SET salt = NULL, redaction = '\\x0100000000' WHERE id = 3",
+        &[("modified", "audit_log", "3")],
+    ),
+    (
+        "UPDATE audit.audit_log SET salt = NULL, redaction = '\\x' WHERE id = 3",
+        &[("modified", "audit_log", "3")],
+    ),
     (
         "SELECT audit.redact('audit_log', '3', '{email}', 'GDPR', 'T-1');
          DELETE FROM audit.guard_events WHERE kind = 'redacted'",
@@ -97,7 +124,8 @@ const ATTACKS: &[Attack] = &[
     ),
     (
         "SELECT audit.redact('audit_log', '3', '{email}', 'GDPR', 'T-1');
-         UPDATE audit.guard_events SET detail = detail || '{\"erased\": [\"new_record.patient\"]}' WHERE kind = 'redacted'",
+         UPDATE audit.guard_events SET detail = detail || '{\"erased\": [\"new_record.patient\"]}' WHERE
+             kind = 'redacted'",
         &[("unauthorised_redaction", "audit_log", "3")],
     ),
     // A redaction that nobody may doubt, and then something in the place of what was erased.
@@ -118,18 +146,23 @@ const ATTACKS: &[Attack] = &[
     ),
     (
         "SELECT audit.redact('audit_log', '3', '{email}', 'GDPR', 'T-1');
-         UPDATE audit.audit_log SET redaction = set_byte(redaction, 40, get_byte(redaction, 40) # 1) WHERE id = 3",
+         UPDATE audit.audit_log SET redaction = set_byte(redaction, 40, get_byte(redaction, 40) # 1)
+         WHERE id = 3",
         &[("modified", "audit_log", "3")],
     ),
     // Seals and what belongs to them.
-    ("DELETE FROM audit.seals WHERE seal_no = (SELECT max(seal_no) FROM audit.seals)", &[("rollback", "", "")]),
+    (
+        "DELETE FROM audit.seals WHERE seal_no = (SELECT max(seal_no) FROM audit.seals)",
+        &[("rollback", "", "")],
+    ),
     ("DELETE FROM audit.seals WHERE seal_no = 1", &[("seal_gap", "", "")]),
     ("DELETE FROM audit.seals WHERE seal_no = 3", &[("seal_gap", "", "")]),
     ("TRUNCATE audit.seals, audit.ledger_subtrees", &[("rollback", "", "")]),
     ("TRUNCATE audit.seals, audit.ledger_subtrees, audit.ledger_incarnations", &[("fork", "", "")]),
     (
         "UPDATE audit.seals AS s SET (entries, leaf_hashes) =
-             (SELECT entries, leaf_hashes FROM audit.seals WHERE seal_no = 5 - s.seal_no) WHERE seal_no IN (2, 3)",
+             (SELECT entries, leaf_hashes FROM audit.seals WHERE seal_no = 5 - s.seal_no)
+         WHERE seal_no IN (2, 3)",
         &[("tree_mismatch", "", "")],
     ),
     ("DELETE FROM audit.ledger_subtrees", &[("tree_mismatch", "", "")]),
@@ -151,20 +184,23 @@ const ATTACKS: &[Attack] = &[
         &[("orphan", "audit_log", "-5")],
     ),
     (
-        "DELETE FROM audit.audit_log WHERE id = 3; UPDATE audit.ledger_incarnations SET floors = '{\"1\": 3}'",
+        "DELETE FROM audit.audit_log WHERE id = 3; UPDATE audit.ledger_incarnations SET floors =
+            '{\"1\": 3}'",
         &[("missing", "audit_log", "3")],
     ),
     (
         "INSERT INTO audit.audit_log SELECT (jsonb_populate_record(l, '{\"id\": 1000003}')).*
              FROM audit.audit_log AS l WHERE id = 3;
-         INSERT INTO audit.ledger_incarnations SELECT (jsonb_populate_record(i, jsonb_build_object('incarnation', 2,
+         INSERT INTO audit.ledger_incarnations SELECT (jsonb_populate_record(i,
+             jsonb_build_object('incarnation', 2,
              'kind', 'declared', 'first_seal', 100, 'floors', jsonb_build_object('1', 2000000)))).*
              FROM audit.ledger_incarnations AS i",
         &[("orphan", "audit_log", "1000003")],
     ),
     (
         "DELETE FROM audit.audit_log WHERE id = 3;
-         INSERT INTO audit.ledger_incarnations SELECT (jsonb_populate_record(i, jsonb_build_object('incarnation', 2,
+         INSERT INTO audit.ledger_incarnations SELECT (jsonb_populate_record(i,
+             jsonb_build_object('incarnation', 2,
              'kind', 'declared', 'first_seal', 1, 'floors', jsonb_build_object('1', 2000000)))).*
              FROM audit.ledger_incarnations AS i",
         &[("missing", "audit_log", "3")],
@@ -182,7 +218,8 @@ const LOG_OF_BEFORE: &str = "CREATE TABLE public.before (id bigserial PRIMARY KE
          old_record_id uuid, op audit.operation NOT NULL, ts timestamptz NOT NULL, table_oid oid NOT NULL,
          table_schema name NOT NULL, table_name name NOT NULL, record jsonb, old_record jsonb);
      INSERT INTO public.before (record_id, op, ts, table_oid, table_schema, table_name, record)
-     SELECT gen_random_uuid(), 'INSERT', date_trunc('month', now()) - interval '8 years' - i * interval '1 minute', 1,
+     SELECT gen_random_uuid(), 'INSERT', date_trunc('month', now()) - interval '8 years' - i * interval
+         '1 minute', 1,
             'app', 'past', jsonb_build_object('id', i) FROM generate_series(1, 20) AS i;
      SELECT * FROM audit.import_history('public.before', format => 'supa_audit')";
 
@@ -190,10 +227,12 @@ const LOG_OF_BEFORE: &str = "CREATE TABLE public.before (id bigserial PRIMARY KE
 macro_rules! certificate {
     ($changes:literal) => {
         concat!(
-            "INSERT INTO audit.guard_events SELECT (jsonb_populate_record(e, jsonb_build_object('id', e.id + 1000,
+            "INSERT INTO audit.guard_events SELECT (jsonb_populate_record(e, jsonb_build_object('id', e.id
+                + 1000,
                  'detail', e.detail || ",
             $changes,
-            "))).* FROM audit.guard_events AS e WHERE kind = 'partition_expired' AND object = 'audit.audit_log'"
+            "))).* FROM audit.guard_events AS e
+             WHERE kind = 'partition_expired' AND object = 'audit.audit_log'"
         )
     };
 }
@@ -206,7 +245,8 @@ const CERTIFIED: &[Attack] = &[
         &[("missing", "audit_log", ""), ("modified", "guard_events", "")],
     ),
     (
-        "UPDATE audit.guard_events SET detail = detail || '{\"to\": \"never\"}' WHERE kind = 'partition_expired'",
+        "UPDATE audit.guard_events SET detail = detail || '{\"to\": \"never\"}' WHERE kind =
+            'partition_expired'",
         &[("missing", "audit_log", ""), ("modified", "guard_events", "")],
     ),
     (

@@ -149,7 +149,8 @@ fn a_copy_by_template() -> Result<()> {
     verdict_is(&mut copy, Some(&note), "acknowledged_gap")
 }
 
-/// Rows that a restore brings beside those that are sealed already belong to no window, until somebody declares.
+/// Rows that a restore brings beside those that are sealed already belong to no window, until somebody
+/// declares.
 #[test]
 fn rows_that_were_loaded() -> Result<()> {
     let (_cluster, mut client, witness) = ledger(PLAIN)?;
@@ -175,7 +176,8 @@ fn rows_that_were_loaded() -> Result<()> {
     run(&mut client, "SELECT audit.declare_discontinuity('rows of the old server were loaded')")?;
     assert_eq!(sealed_once_with_a_gap(&mut client)?, exactly_once(&mut client)?);
     verdict_is(&mut client, Some(&note), "acknowledged_gap")?;
-    // A second time, with numbers of transactions that are still to come: these are sealed when they have come.
+    // A second time, with numbers of transactions that are still to come: these are sealed when they have
+    // come.
     run(&mut client, &load("600001, 600003", "pg_current_xact_id()::text::bigint + 50"))?;
     run(&mut client, "SELECT audit.declare_discontinuity('and some more')")?;
     let burn = "DO $$ BEGIN FOR i IN 1..40 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$";

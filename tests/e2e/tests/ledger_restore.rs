@@ -1,5 +1,5 @@
-//! A dumped ledger in another database: nothing is sealed there by itself, somebody says what happened, and then
-//! every row is in exactly one seal, those of before and those that no seal had.
+//! A dumped ledger in another database: nothing is sealed there by itself, somebody says what happened, and
+//! then every row is in exactly one seal, those of before and those that no seal had.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -35,8 +35,8 @@ struct Known {
     rows: i64,
 }
 
-/// A cluster whose database `source` has a ledger: transactions with numbers that a new cluster has not reached,
-/// a signed head, and rows that nobody has sealed.
+/// A cluster whose database `source` has a ledger: transactions with numbers that a new cluster has not
+/// reached, a signed head, and rows that nobody has sealed.
 fn source() -> Result<(Cluster, Known)> {
     let cluster = Cluster::start(PLAIN)?;
     let mut client = cluster.database("source")?;
@@ -95,7 +95,8 @@ fn comes_back(client: &mut Client, known: &Known) -> Result<()> {
     verdict_is(client, Some(&new), "acknowledged_gap")
 }
 
-/// Numbers of transactions that rows from elsewhere have come again here, and take no row along a second time.
+/// Numbers of transactions that rows from elsewhere have come again here, and take no row along a second
+/// time.
 fn numbers_come_again(client: &mut Client) -> Result<()> {
     let reached =
         "SELECT pg_current_xact_id()::text::bigint > (SELECT max(transaction_id) FROM audit.audit_log

@@ -1,5 +1,5 @@
-//! The sealer of the preloaded library: rows are sealed a moment after their commit without anybody asking, and
-//! nobody who wants the database, the server or the process for themselves has to wait for it.
+//! The sealer of the preloaded library: rows are sealed a moment after their commit without anybody asking,
+//! and nobody who wants the database, the server or the process for themselves has to wait for it.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};

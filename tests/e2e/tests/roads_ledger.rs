@@ -1,5 +1,5 @@
-//! The ledger on the way to a newer server: pg_upgrade goes on in the same tree; a dump of an older version is
-//! verified by a newer one, and goes on when somebody has said so.
+//! The ledger on the way to a newer server: pg_upgrade goes on in the same tree; a dump of an older version
+//! is verified by a newer one, and goes on when somebody has said so.
 
 mod between_versions {
     use std::fs;

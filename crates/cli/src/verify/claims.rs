@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use audit_guard_core::ledger::hash::Hash;
+use audit_guard_core::ledger::note::tidied;
 
 use crate::database::Database;
 use crate::facts::Facts;
@@ -31,7 +32,7 @@ pub(super) fn read(paths: &[PathBuf], keys: &[String], facts: &Facts) -> Result<
     }
     let keys = if keys.is_empty() { &facts.keys } else { keys };
     let claims = paths.iter().map(|path| {
-        let note = files::read(path, NOTE_LIMIT)?;
+        let note = tidied(&files::read(path, NOTE_LIMIT)?);
         let source = path.display().to_string();
         let claim = of_note(&note, keys, &source);
         claim.ok_or_else(|| Failure::usage(format!("{source}: this is no checkpoint")))

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use audit_guard_core::ledger::check::Seal;
 use audit_guard_core::ledger::header::SealKind;
-use audit_guard_core::ledger::snapshot::Snapshot;
 
 use super::claims;
 use super::slice::{Columns, Months, SliceCheck, changed_fields, roots_at};
@@ -259,10 +258,8 @@ fn name_fields(
 /// Looks at what is behind the windows: rows that wait to be sealed, and rows that no window can reach, such
 /// as those with the number of a transaction that never was. Returns how many wait.
 fn beyond(subject: &Subject, database: &mut Database, tally: &mut Tally) -> Result<u64> {
-    let last = match database.size()? {
-        (_, 0) => None,
-        (_, seal_no) => database.seals(seal_no, seal_no)?.and_then(|mut seals| seals.pop()),
-    };
+    let last = database.last_seal()?;
+    tally.events.extend(database.unsealed_excuses(&subject.facts, last.as_ref())?);
     closing_rows(database, tally)?;
     database.read_tables_whole()?;
     let mut waiting = 0;
@@ -274,20 +271,7 @@ fn beyond(subject: &Subject, database: &mut Database, tally: &mut Tally) -> Resu
             continue;
         }
         let table = format!("{}.{}", identifier(&stream.table_schema), identifier(&stream.table_name));
-        let snapshot = last.as_ref().and_then(|last| Snapshot::parse(&last.snapshot).ok());
-        let condition = match (&last, snapshot) {
-            (Some(last), Some(snapshot)) => {
-                let (floor, _) = subject.facts.numbers_of(last.incarnation, stream.stream_no);
-                let number = identifier(&stream.number_column);
-                let open: Vec<String> = snapshot.xip.iter().map(u64::to_string).collect();
-                let xmax = snapshot.xmax;
-                format!(
-                    "r.{number} > {floor} AND (r.transaction_id >= {xmax} OR r.transaction_id IN ({}))",
-                    if open.is_empty() { "NULL".to_owned() } else { open.join(", ") }
-                )
-            }
-            _ => "true".to_owned(),
-        };
+        let condition = database::unsealed(&subject.facts, last.as_ref(), stream);
         let (mut all, mut own_waiting) = (0, 0);
         let query = format!("SELECT count(*), count(*) FILTER (WHERE {condition}) FROM {table} r");
         database.rows(&query, |row| {

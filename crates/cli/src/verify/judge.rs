@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use audit_guard_core::ledger::value::Value;
 
 use super::slice::Months;
-use super::tally::{Event, Redacted, Tally};
+use super::tally::{Redacted, Tally};
 use super::{Outcome, Subject};
 use crate::Verify;
+use crate::facts::Event;
 use crate::failure::Exit;
 use crate::report::{Finding, Report, grouped, one_line};
 
@@ -19,6 +20,7 @@ pub(super) fn print(outcome: Outcome, arguments: &Verify) -> Exit {
     let mut report = Report::new(tally.rows, tally.leaves, remarks);
     let vouched = checkpoints(&subject, &tally, size, &mut report);
     gaps(&subject, &mut report);
+    let waiting = tally.events.iter().filter(|event| !event.is_sealed).count() as u64;
     let excused = redactions(&subject, &mut tally);
     let removed = certificates(&subject, &mut tally);
     for schema_no in &tally.unknown_schemas {
@@ -48,6 +50,10 @@ pub(super) fn print(outcome: Outcome, arguments: &Verify) -> Exit {
     }
     if excused > 0 {
         report.remarks.push(format!("{} authorised redactions", grouped(excused)));
+    }
+    if waiting > 0 {
+        let what = "events about erased or removed rows count, though they are not sealed yet";
+        report.remarks.push(format!("{} {what}", grouped(waiting)));
     }
     if removed > 0 {
         report.remarks.push(format!("{} rows went with their month, as certified", grouped(removed)));
@@ -277,7 +283,14 @@ mod tests {
 
     fn event(kind: &str, logged_at: &str, detail: serde_json::Value) -> Event {
         let logged_at = crate::parse::time(logged_at).map_or(0, |time| time.timestamp_micros());
-        Event { id: 7, logged_at, kind: kind.to_owned(), object: "audit.audit_log".to_owned(), detail }
+        Event {
+            id: 7,
+            logged_at,
+            kind: kind.to_owned(),
+            object: "audit.audit_log".to_owned(),
+            detail,
+            is_sealed: true,
+        }
     }
 
     /// What becomes of 10 rows of May 2019 that are gone, with this certificate.

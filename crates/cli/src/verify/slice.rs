@@ -9,13 +9,10 @@ use audit_guard_core::ledger::header::SealKind;
 use audit_guard_core::ledger::tree::Frontier;
 use audit_guard_core::ledger::value::Value;
 
-use super::tally::{Changed, Event, Orphan, Redacted, Tally};
-use super::{GUARD_EVENTS, Subject};
-use crate::facts::KnownSchema;
+use super::Subject;
+use super::tally::{Changed, Orphan, Redacted, Tally};
+use crate::facts::{EXCUSES, Event, GUARD_EVENTS, KnownSchema};
 use crate::leaf::{self, Cell, LeafMaker, RowHead};
-
-/// Kinds of events that excuse something.
-const EXCUSES: &[&str] = &["partition_expired", "rows_expired", "redacted", "discontinuity_declared"];
 
 /// How many changed rows of a slice are looked at for which field it is.
 const EXAMINED: usize = 200;
@@ -154,7 +151,14 @@ impl<'a> SliceCheck<'a> {
         if let Some(kind) = text("kind").filter(|kind| EXCUSES.contains(&kind.as_str())) {
             let detail = text("detail").and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
             let object = text("object").unwrap_or_default();
-            self.tally.events.push(Event { id: head.number, logged_at: head.time, kind, object, detail });
+            self.tally.events.push(Event {
+                id: head.number,
+                logged_at: head.time,
+                kind,
+                object,
+                detail,
+                is_sealed: true,
+            });
         }
     }
 

@@ -4,22 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use audit_guard_core::ledger::check;
 
-use crate::facts::Facts;
+use crate::facts::{Event, Facts};
 use crate::report::Finding;
 
 /// How many findings are kept, and how many rows that may turn out to be excused.
 const KEPT: usize = 100_000;
-
-/// An event of guard_events that excuses something, from a row that matches its leaf.
-#[derive(Clone, Debug)]
-pub(super) struct Event {
-    pub(super) id: i64,
-    /// Microseconds since 1970.
-    pub(super) logged_at: i64,
-    pub(super) kind: String,
-    pub(super) object: String,
-    pub(super) detail: serde_json::Value,
-}
 
 /// A row of which something was erased.
 #[derive(Clone, Debug)]
