@@ -345,18 +345,17 @@ $body$;
 COMMENT ON FUNCTION audit._check_outsiders(text) IS
     'internal: rows that belong to no window and are in no seal';
 
--- What an event says may be nonsense; then it says nothing.
+-- What an event says may be nonsense; then it says nothing. Not by catching the error: a parallel worker has no
+-- savepoints.
 CREATE FUNCTION audit._moment(said text) RETURNS timestamptz
-LANGUAGE plpgsql STABLE STRICT SECURITY INVOKER
+LANGUAGE sql STABLE STRICT PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $body$
-BEGIN
-    RETURN said;
-EXCEPTION WHEN data_exception THEN
-    RETURN NULL;
-END
+    SELECT CASE WHEN said ~ '^\d{4}-(0[1-9]|1[0-2])-01T00:00:00\+00:00$' AND said !~ '^0000'
+                THEN said::timestamptz END
 $body$;
-COMMENT ON FUNCTION audit._moment(text) IS 'internal: a time as an event has it; null when it is none';
+COMMENT ON FUNCTION audit._moment(text) IS
+    'internal: the beginning of a month as a certificate has it; null for anything else';
 
 -- The certificates of the leaves that went: they tell how many rows, and whether the retention was over.
 CREATE FUNCTION audit._check_pruned(pruned jsonb) RETURNS SETOF audit.verdict

@@ -31,9 +31,10 @@ pub(super) struct Stream {
     pub(super) name: String,
     pub(super) schema_no: u32,
     pub(super) definition: String,
-    /// The table, as a number and as SQL names it.
+    /// The table, as a number, as SQL names it, and its schema and name.
     pub(super) relation: pg_sys::Oid,
     pub(super) table: String,
+    pub(super) names: (String, String),
 }
 
 /// A column: its name and its type.
@@ -221,7 +222,7 @@ pub(super) fn incarnations() -> Vec<Incarnation> {
         "SELECT i.incarnation::bigint, i.origin, i.start_snapshot::text, i.kind = 'declared', {floors} \
          FROM audit.ledger_incarnations i ORDER BY i.incarnation DESC"
     );
-    select(&query, &[], |row| {
+    let mut lives = select(&query, &[], |row| {
         let streams = row.copy::<Vec<i64>>(4).unwrap_or_default();
         let floors = row.copy::<Vec<i64>>(5).unwrap_or_default();
         Incarnation {
@@ -235,11 +236,20 @@ pub(super) fn incarnations() -> Vec<Incarnation> {
                 .filter_map(|(stream, floor)| Some((u16::try_from(stream).ok()?, floor)))
                 .collect(),
         }
-    })
+    });
+    // Only who declares a life sets floors; the others go on with those of the life before.
+    let mut floors = BTreeMap::new();
+    for life in lives.iter_mut().rev() {
+        if life.was_declared {
+            floors = life.floors.clone();
+        }
+        life.floors.clone_from(&floors);
+    }
+    lives
 }
 
 const STREAM_COLUMNS: &str = "stream_no::bigint, l.stream, schema_no::bigint, definition, \
-     c.oid, format('%I.%I', n.nspname, c.relname)";
+     c.oid, format('%I.%I', n.nspname, c.relname), n.nspname::text, c.relname::text";
 const STREAM_TABLES: &str = "JOIN pg_namespace n ON n.nspname = l.table_schema \
      JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = l.table_name";
 
@@ -251,6 +261,7 @@ fn stream(row: &Values) -> Stream {
         definition: text(row, 4),
         relation: row.copy(4).unwrap_or(pg_sys::InvalidOid),
         table: text(row, 6),
+        names: (text(row, 7), text(row, 8)),
     }
 }
 

@@ -125,7 +125,8 @@ impl Run {
     /// Reads the rows of a stream, once under each schema that rows of these seals have.
     fn check_stream(&mut self, schemas: &[Stream]) {
         let Some(newest) = schemas.last() else { return };
-        if !streams::may_be(newest.stream_no, &newest.name, &newest.table) {
+        let (schema, table) = &newest.names;
+        if !streams::may_be(newest.stream_no, &newest.name, (schema, table)) {
             self.findings.push(Finding {
                 code: Code::UnknownSchema,
                 row: Some((newest.stream_no, 0)),
@@ -149,7 +150,7 @@ impl Run {
                 self.read(&rows, pass + 1 == count);
             }
         }
-        let pruned_months = pruned_months(&newest.table);
+        let pruned_months = pruned_months(&format!("{schema}.{table}"));
         let is_pruned = |month| pruned_months.iter().any(|(from, to)| (*from..*to).contains(&month));
         let (missing, pruned) = self.slice.missing(newest.stream_no, is_pruned);
         missing.into_iter().for_each(|finding| self.add(finding));

@@ -91,8 +91,8 @@ impl Facts {
     /// tables of our own streams from this program, the columns from the sealed schema.
     pub(crate) fn correct(&mut self) {
         for stream in &mut self.streams {
-            let table = format!("{}.{}", stream.table_schema, stream.table_name);
-            if !streams::may_be(stream.stream_no, &stream.name, &table) {
+            let table = (stream.table_schema.as_str(), stream.table_name.as_str());
+            if !streams::may_be(stream.stream_no, &stream.name, table) {
                 let no = stream.stream_no;
                 self.defects
                     .push(format!("stream {no} is declared with a name or a table that is not its own"));

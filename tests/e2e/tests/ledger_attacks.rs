@@ -268,7 +268,9 @@ const CERTIFIED: &[Attack] = &[
     (
         concat!(
             "DELETE FROM audit.audit_log WHERE id = 3; ",
-            certificate!("jsonb_build_object('rows', 1000, 'from', NULL, 'to', now() + interval '1 month')")
+            certificate!(
+                "jsonb_build_object('rows', 1000, 'from', NULL, 'to', date_trunc('month', now(), 'UTC') + interval '1 month')"
+            )
         ),
         &[("premature_prune", "audit_log", "")],
     ),

@@ -21,9 +21,9 @@ pub const OWN: [(u16, &str); 14] = [
 /// The first number that a log of a user's can have.
 pub const FIRST_OTHER: u16 = 100;
 
-/// Whether a stream of this number may have this name and this table, as SQL names it.
+/// Whether a stream of this number may have this name, and this table in this schema.
 #[must_use]
-pub fn may_be(stream_no: u16, name: &str, table: &str) -> bool {
+pub fn may_be(stream_no: u16, name: &str, (schema, table): (&str, &str)) -> bool {
     let is_own = |(own, title): &(u16, &str)| *own == stream_no && *title == name;
-    stream_no >= FIRST_OTHER || (OWN.iter().any(is_own) && table.strip_prefix("audit.") == Some(name))
+    stream_no >= FIRST_OTHER || (OWN.iter().any(is_own) && schema == "audit" && table == name)
 }
