@@ -45,7 +45,8 @@ impl Argument<'_> {
 pub(crate) fn select<T>(text: &str, arguments: &[Argument], mut read: impl FnMut(&Values) -> T) -> Vec<T> {
     let Ok(text) = CString::new(text) else { return Vec::new() };
     let (mut types, mut datums): (Vec<_>, Vec<_>) = arguments.iter().map(|one| one.to_datum()).unzip();
-    connected(|| {
+    // Operators and functions are those of the server, whatever the session's search_path says.
+    let mut run = || {
         let mut values = Values::default();
         // SAFETY: connected to SPI; as many types as values are given; an ERROR is raised for a query that fails.
         // The rows are there until SPI is left.
@@ -67,7 +68,8 @@ pub(crate) fn select<T>(text: &str, arguments: &[Argument], mut read: impl FnMut
                 })
                 .collect()
         }
-    })
+    };
+    connected(|| pinned::with_search_path(&mut run))
 }
 
 impl Query {

@@ -231,10 +231,21 @@ pub fn goes_on(client: &mut Client) -> Result<()> {
         return Err("a new event has a number that was used".into());
     }
     refuses(client)?;
+    seal_on(client)?;
     match ailments(client)?.as_slice() {
         [] => Ok(()),
         found => Err(format!("health: {found:?}").into()),
     }
+}
+
+/// A restored database says itself that it is not the one that sealed last, and seals on once that is declared.
+fn seal_on(client: &mut Client) -> Result<()> {
+    let restored = "SELECT audit.declare_discontinuity('restored') FROM audit.health()
+         WHERE check_name = 'identity' AND NOT ok";
+    if client.query_opt(restored, &[])?.is_some() {
+        client.batch_execute("SELECT audit.seal()")?;
+    }
+    Ok(())
 }
 
 /// What `health()` finds wrong: the check, what was found, and the command that mends it.
@@ -249,6 +260,7 @@ pub fn ailments(client: &mut Client) -> Result<Vec<(String, String, String)>> {
 
 /// Nothing has to be mended but what the history itself brings about: its rows of the far future.
 pub fn only_months_missing(client: &mut Client) -> Result<()> {
+    seal_on(client)?;
     match ailments(client)?.as_slice() {
         [(check, detail, _)]
             if check == "partitions" && detail.contains("rows lie beyond the last month") =>
