@@ -30,6 +30,8 @@ impl Stale {
 
 struct Watch {
     relations: Vec<pg_sys::Oid>,
+    /// Whether a renamed schema or a new cast counts, too.
+    has_names: bool,
     stale: Stale,
 }
 
@@ -40,12 +42,22 @@ thread_local! {
     static NEXT_UTILITY_HOOK: Cell<pg_sys::ProcessUtility_hook_type> = const { Cell::new(None) };
 }
 
-/// A flag that is raised as soon as one of `relations` changes. Watch first, read afterwards.
+/// A flag that is raised as soon as one of `relations` changes, its name and its types included. Watch first, read
+/// afterwards.
 pub(crate) fn watch(relations: Vec<pg_sys::Oid>) -> Stale {
+    add(relations, true)
+}
+
+/// A flag that is raised by messages about these relations only.
+pub(crate) fn listen_for(relations: Vec<pg_sys::Oid>) -> Stale {
+    add(relations, false)
+}
+
+fn add(relations: Vec<pg_sys::Oid>, has_names: bool) -> Stale {
     let stale = Stale::default();
     WATCHES.with_borrow_mut(|watches| {
         watches.retain(|watch| Rc::strong_count(&watch.stale.0) > 1);
-        watches.push(Watch { relations, stale: stale.clone() });
+        watches.push(Watch { relations, has_names, stale: stale.clone() });
     });
     stale
 }
@@ -107,7 +119,9 @@ unsafe extern "C-unwind" fn relation_changed(_argument: pg_sys::Datum, relation:
 #[pg_guard]
 unsafe extern "C-unwind" fn catalogue_changed(_argument: pg_sys::Datum, _cache: i32, _hash: u32) {
     protection::changed(pg_sys::InvalidOid);
-    WATCHES.with_borrow(|watches| watches.iter().for_each(|watch| watch.stale.set()));
+    WATCHES.with_borrow(|watches| {
+        watches.iter().filter(|watch| watch.has_names).for_each(|watch| watch.stale.set());
+    });
 }
 
 #[pg_guard]

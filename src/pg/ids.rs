@@ -36,7 +36,7 @@ pub(crate) fn next_id(sequence: pg_sys::Oid) -> i64 {
         return next;
     }
     if is_forgotten {
-        watch_log();
+        listen();
     }
     let mut first = draw(sequence);
     // Somebody put the sequence back.
@@ -53,7 +53,7 @@ pub(crate) fn check_sequence(sequence: pg_sys::Oid, newest: impl FnOnce() -> Opt
     if BLOCK.get() != (0, 0) {
         return;
     }
-    watch_log();
+    listen();
     let mut first = draw(sequence);
     if let Some(used) = newest().filter(|&used| used >= first) {
         first = draw_after(sequence, used);
@@ -61,19 +61,21 @@ pub(crate) fn check_sequence(sequence: pg_sys::Oid, newest: impl FnOnce() -> Opt
     BLOCK.set((first, first + IDS_PER_BLOCK));
 }
 
-/// Listens for word about the log from now on.
-fn watch_log() {
-    let log = names::namespace(c"audit").and_then(|schema| names::relation(schema, c"audit_log"));
-    let flag = log.map(|log| events::watch(vec![log]));
+/// Listens for word about the sequence from now on. About the log itself there is word whenever a month is made.
+fn listen() {
+    let flag = sequence().map(|sequence| events::listen_for(vec![sequence]));
     FORGOTTEN.with_borrow_mut(|known| *known = flag);
+}
+
+fn sequence() -> Option<pg_sys::Oid> {
+    names::namespace(c"audit").and_then(|schema| names::relation(schema, c"audit_log_id_seq"))
 }
 
 /// Has every backend draw new ids before its next row, as soon as the present transaction is committed.
 pub(crate) fn forget_everywhere() {
-    let log = names::namespace(c"audit").and_then(|schema| names::relation(schema, c"audit_log"));
-    if let Some(log) = log {
+    if let Some(sequence) = sequence() {
         // SAFETY: sends a message about a relation that exists; an ERROR when it is dropped meanwhile.
-        unsafe { pg_sys::CacheInvalidateRelcacheByRelid(log) };
+        unsafe { pg_sys::CacheInvalidateRelcacheByRelid(sequence) };
     }
 }
 
