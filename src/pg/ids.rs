@@ -1,6 +1,7 @@
 //! Numbers that every audit row needs: its id, its time, its salt.
 
 use super::events::{self, Stale};
+use super::query::{self, Argument};
 use super::{acting, names};
 use pgrx::prelude::*;
 use std::cell::{Cell, RefCell};
@@ -30,13 +31,13 @@ unsafe extern "C-unwind" {
 /// The next id of an audit row. Ids rise within a backend; between backends they come in blocks.
 pub(crate) fn next_id(sequence: pg_sys::Oid) -> i64 {
     let (next, end) = BLOCK.get();
-    let is_forgotten = FORGOTTEN.with_borrow(|flag| flag.as_ref().is_some_and(Stale::get));
-    if next < end && !is_forgotten {
+    let may_be_forgotten = FORGOTTEN.with_borrow(|flag| flag.as_ref().is_some_and(Stale::get));
+    if may_be_forgotten {
+        listen();
+    }
+    if next < end && !(may_be_forgotten && is_given_up(next)) {
         BLOCK.set((next + 1, end));
         return next;
-    }
-    if is_forgotten {
-        listen();
     }
     let mut first = draw(sequence);
     // Somebody put the sequence back.
@@ -65,6 +66,20 @@ pub(crate) fn check_sequence(sequence: pg_sys::Oid, newest: impl FnOnce() -> Opt
 fn listen() {
     let flag = sequence().map(|sequence| events::listen_for(vec![sequence]));
     FORGOTTEN.with_borrow_mut(|known| *known = flag);
+}
+
+/// Whether a life of the ledger has begun that counts ids from a higher one on. A session that was flooded with
+/// messages does not know what it missed, so it looks.
+fn is_given_up(id: i64) -> bool {
+    let schema = names::namespace(c"audit");
+    let Some(lives) = schema.and_then(|schema| names::relation(schema, c"ledger_incarnations")) else {
+        return false;
+    };
+    // Whatever stands there must not make a user's statement fail.
+    let query = "SELECT FROM audit.ledger_incarnations i WHERE CASE WHEN i.floors ->> '1' ~ '^\\d{1,18}$' \
+                 THEN (i.floors ->> '1')::bigint >= $1 END";
+    let look = || query::select(query, &[Argument::Number(id)], |_| ());
+    !acting::with_latest_snapshot(|| acting::as_owner_of(lives, look)).is_empty()
 }
 
 fn sequence() -> Option<pg_sys::Oid> {
