@@ -45,7 +45,12 @@ const CONTENTS: &[(&str, &str)] = &[
                             is_in_force)::text, E'\n' ORDER BY target::text) FROM audit.protected_tables",
     ),
     ("holds", "SELECT string_agg(h::text, E'\n' ORDER BY id) FROM audit.holds AS h"),
-    ("events", "SELECT string_agg(e::text, E'\n' ORDER BY id) FROM audit.guard_events AS e"),
+    // That the sealer went on after an upgrade is an event of the new server's.
+    (
+        "events",
+        "SELECT string_agg(e::text, E'\n' ORDER BY id) FROM audit.guard_events AS e
+         WHERE kind <> 'ledger_continued'",
+    ),
     ("log", "SELECT string_agg(l::text, E'\n' ORDER BY id) FROM audit.audit_log AS l"),
 ];
 
