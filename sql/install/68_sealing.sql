@@ -66,7 +66,7 @@ CREATE FUNCTION audit._forget_ids() RETURNS void
 LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'forget_ids_wrapper';
 COMMENT ON FUNCTION audit._forget_ids() IS
-    'internal: has every session draw new ids for audit_log once this transaction is committed';
+    'internal: has every session look, once this transaction is committed, whether its ids are given up';
 
 CREATE FUNCTION audit._resume_sealing() RETURNS void
 LANGUAGE c VOLATILE

@@ -52,7 +52,7 @@ UNION ALL SELECT code FROM t.try('SELECT audit._forget_ids()')
 UNION ALL SELECT code FROM t.try('SELECT audit._resume_sealing()')
 UNION ALL SELECT code FROM t.try('SELECT audit._erase_row(''audit_log'', 1, ''{patient}'')');
 RESET ROLE;
--- ids that a session holds are given up, and never used by anybody
+-- word about ids makes a session look; it gives up its own only when a life of the ledger counts from higher ones on
 INSERT INTO waits.visits VALUES (11, 'dan');
 SELECT audit._forget_ids();
 INSERT INTO waits.visits VALUES (12, 'eve'), (13, 'flo');
