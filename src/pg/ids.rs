@@ -86,7 +86,8 @@ fn sequence() -> Option<pg_sys::Oid> {
     names::namespace(c"audit").and_then(|schema| names::relation(schema, c"audit_log_id_seq"))
 }
 
-/// Has every backend draw new ids before its next row, as soon as the present transaction is committed.
+/// Has every backend look before its next row, as soon as the present transaction is committed, whether its ids are
+/// given up.
 pub(crate) fn forget_everywhere() {
     if let Some(sequence) = sequence() {
         // SAFETY: sends a message about a relation that exists; an ERROR when it is dropped meanwhile.
