@@ -33,7 +33,12 @@ const CONTENTS: &[(&str, &str)] = &[
         "SELECT string_agg(indexdef, E'\n' ORDER BY indexdef) FROM pg_indexes
          WHERE schemaname = 'audit'",
     ),
-    ("guard events", "SELECT string_agg(e::text, E'\n' ORDER BY id) FROM audit.guard_events AS e"),
+    // That the sealer went on after an upgrade is an event of the new server's.
+    (
+        "guard events",
+        "SELECT string_agg(e::text, E'\n' ORDER BY id) FROM audit.guard_events AS e
+         WHERE kind <> 'ledger_continued'",
+    ),
     (
         "triggers",
         "SELECT string_agg(tgrelid::regclass || ' '
@@ -96,9 +101,10 @@ const CONTENTS: &[(&str, &str)] = &[
 ];
 
 /// Every other table, of ours and of users. What is in the log is compared by month above; how far retention
-/// is belongs to a database, and begins anew in another.
+/// is belongs to a database, and begins anew in another; and the sealer goes on by itself.
 const OTHER_TABLES: &str = "SELECT oid::regclass::text FROM pg_class
-     WHERE relkind = 'r' AND NOT relispartition AND relname NOT IN ('guard_events', 'retention_state')
+     WHERE relkind = 'r' AND NOT relispartition AND relname NOT IN ('guard_events', 'retention_state',
+             'seals', 'ledger_incarnations', 'ledger_subtrees', 'ledger_schemas')
          AND relnamespace IN ('app'::regnamespace, 'later'::regnamespace, 'audit'::regnamespace)
      ORDER BY oid::regclass::text";
 
