@@ -1,26 +1,21 @@
 //! The tree as it is stored: leaves in the seals, and the roots of every 256 leaves, 65,536 leaves and so on.
 
 use super::store;
-use audit_guard_core::ledger::hash::{Hash, node_hash};
-use audit_guard_core::ledger::proof::Nodes;
-use audit_guard_core::ledger::tree::empty_root;
-
-/// Levels between two that are stored.
-const STORED_LEVELS: u8 = 8;
+use audit_guard_core::ledger::hash::Hash;
+use audit_guard_core::ledger::proof::{Nodes, Tiles};
 
 /// The tree in the tables.
 pub(super) struct StoredTree;
 
 impl Nodes for StoredTree {
     fn node(&self, level: u8, index: u64) -> Option<Hash> {
-        let below = level % STORED_LEVELS;
-        let first = index.checked_shl(u32::from(below))?;
-        Some(perfect_root(stored((level - below) / STORED_LEVELS, first, 1 << below)?))
+        Tiles(stored).node(level, index)
     }
 }
 
 /// Consecutive nodes of a stored level: 0 are the leaves.
-fn stored(level: u8, first: u64, count: u64) -> Option<Vec<Hash>> {
+fn stored(level: u8, first: u64, count: usize) -> Option<Vec<Hash>> {
+    let count = count as u64;
     if level == 0 {
         return store::leaves(first, count);
     }
@@ -30,11 +25,4 @@ fn stored(level: u8, first: u64, count: u64) -> Option<Vec<Hash>> {
         .map(|(index, (stored, hash))| Hash::try_from(hash).ok().filter(|_| stored == index))
         .collect();
     nodes.filter(|nodes| nodes.len() as u64 == count)
-}
-
-fn perfect_root(mut nodes: Vec<Hash>) -> Hash {
-    while nodes.len() > 1 {
-        nodes = nodes.as_chunks::<2>().0.iter().map(|[left, right]| node_hash(left, right)).collect();
-    }
-    nodes.pop().unwrap_or_else(empty_root)
 }
