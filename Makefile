@@ -2,7 +2,7 @@
 #
 # PG=15|16|17|18 picks a server version, PG_CONFIG=/path/to/pg_config a server of your own.
 
-export PG PG_CONFIG STAGE TEST BENCH_ARGS
+export PG PG_CONFIG STAGE TEST BENCH BENCH_ARGS
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test install psql stop lint advisories bench reference attacks clean
@@ -29,7 +29,7 @@ lint: ## Check format, lints, licences, shell scripts
 advisories: ## Check our dependencies against known vulnerabilities (network)
 	@scripts/advisories.sh
 
-bench: ## Measure what auditing costs (BENCH_ARGS=... is handed on)
+bench: ## Measure what auditing and security cost (BENCH=ledger: one part; BENCH_ARGS=...: its arguments)
 	@scripts/bench.sh
 
 reference: ## Make docs/reference.md anew from the comments in the database

@@ -1,7 +1,7 @@
 //! audit_guard: a complete, immutable audit trail, enforced by the database itself.
 //!
-//! Layers, each of which knows only those below it: the capabilities (`capture`, `guard`, `ledger`), the server
-//! (`pg`: everything unsafe), and `audit_guard_core`, which knows no PostgreSQL. The SQL surface is in
+//! Layers, each of which knows only those below it: the capabilities (`capture`, `guard`, `ledger`, `security`),
+//! the server (`pg`: everything unsafe), and `audit_guard_core`, which knows no PostgreSQL. The SQL surface is in
 //! `sql/install`, listed in [`sql`].
 
 mod capture;
@@ -10,6 +10,7 @@ mod ledger;
 mod pg;
 #[cfg(any(test, feature = "pg_test"))]
 mod pg_tests;
+mod security;
 mod settings;
 mod sql;
 

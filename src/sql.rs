@@ -227,14 +227,104 @@ extension_sql_file!(
     requires = ["install_74_redact"]
 );
 extension_sql_file!(
+    "../sql/install/76_people.sql",
+    name = "install_76_people",
+    requires = ["install_75_receipts"]
+);
+extension_sql_file!(
+    "../sql/install/76_security_native.sql",
+    name = "install_76_security_native",
+    requires = ["install_76_people"]
+);
+extension_sql_file!(
+    "../sql/install/77_security_events.sql",
+    name = "install_77_security_events",
+    requires = ["install_76_security_native"]
+);
+extension_sql_file!(
+    "../sql/install/77_security_log.sql",
+    name = "install_77_security_log",
+    requires = ["install_77_security_events"]
+);
+extension_sql_file!(
+    "../sql/install/77_user_sessions.sql",
+    name = "install_77_user_sessions",
+    requires = ["install_77_security_log"]
+);
+extension_sql_file!(
+    "../sql/install/78_login_tables.sql",
+    name = "install_78_login_tables",
+    requires = ["install_77_user_sessions"]
+);
+extension_sql_file!(
+    "../sql/install/78_session_limits.sql",
+    name = "install_78_session_limits",
+    requires = ["install_78_login_tables"]
+);
+extension_sql_file!(
+    "../sql/install/78_session_validate.sql",
+    name = "install_78_session_validate",
+    requires = ["install_78_session_limits"]
+);
+extension_sql_file!(
+    "../sql/install/78_session_views.sql",
+    name = "install_78_session_views",
+    requires = ["install_78_session_validate"]
+);
+extension_sql_file!(
+    "../sql/install/78_sessions.sql",
+    name = "install_78_sessions",
+    requires = ["install_78_session_views"]
+);
+extension_sql_file!(
+    "../sql/install/79_login_admin.sql",
+    name = "install_79_login_admin",
+    requires = ["install_78_sessions"]
+);
+extension_sql_file!(
+    "../sql/install/79_login_attempts.sql",
+    name = "install_79_login_attempts",
+    requires = ["install_79_login_admin"]
+);
+extension_sql_file!(
+    "../sql/install/79_login_check.sql",
+    name = "install_79_login_check",
+    requires = ["install_79_login_attempts"]
+);
+extension_sql_file!(
+    "../sql/install/79_login_counting.sql",
+    name = "install_79_login_counting",
+    requires = ["install_79_login_check"]
+);
+extension_sql_file!(
+    "../sql/install/79_login_rebuild.sql",
+    name = "install_79_login_rebuild",
+    requires = ["install_79_login_counting"]
+);
+extension_sql_file!(
+    "../sql/install/79_login_sweep.sql",
+    name = "install_79_login_sweep",
+    requires = ["install_79_login_rebuild"]
+);
+extension_sql_file!(
     "../sql/install/80_compat.sql",
     name = "install_80_compat",
-    requires = ["install_75_receipts"]
+    requires = ["install_79_login_sweep"]
+);
+extension_sql_file!(
+    "../sql/install/81_compat_security.sql",
+    name = "install_81_compat_security",
+    requires = ["install_80_compat"]
+);
+extension_sql_file!(
+    "../sql/install/82_import_security.sql",
+    name = "install_82_import_security",
+    requires = ["install_81_compat_security"]
 );
 extension_sql_file!(
     "../sql/install/90_privileges.sql",
     name = "install_90_privileges",
-    requires = ["install_80_compat"]
+    requires = ["install_82_import_security"]
 );
 extension_sql_file!(
     "../sql/install/95_api.sql",

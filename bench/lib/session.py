@@ -1,5 +1,5 @@
 """A session that stays connected, the CPU time of its backend, and what several measurements come to."""
-import statistics, time
+import re, statistics, subprocess, time
 from pathlib import Path
 
 from server import TICK
@@ -42,6 +42,17 @@ class Session:
     def close(self):
         self.psql.stdin.close()
         self.psql.wait()
+
+
+def pgbench(server, db, *options, script, sync="off"):
+    """How many transactions a pgbench of prepared statements made, and how many a second."""
+    command = [server.bin / "pgbench", "-n", "-M", "prepared", *options, "-f", script, db]
+    env = dict(server.env, PGOPTIONS=f"-c synchronous_commit={sync}")
+    r = subprocess.run(command, env=env, text=True, capture_output=True)
+    if r.returncode:
+        raise RuntimeError(f"pgbench: {r.stderr.strip()[:400]}")
+    done = int(re.search(r"actually processed: (\d+)", r.stdout).group(1))
+    return done, float(re.search(r"^tps = ([\d.]+)", r.stdout, re.M).group(1))
 
 
 def quiet(values):

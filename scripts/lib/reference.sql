@@ -16,7 +16,12 @@ WITH capabilities(place, title, names) AS (VALUES
     (10, 'Checkpoints', '{trust_key,withdraw_key,import_checkpoint,checkpoint,consistency,record_export}'),
     (11, 'Verifying', '{verify,verify_incremental,explain_row,receipt,verify_receipt,proof}'),
     (12, 'Erasing', '{redact,redact_subject}'),
-    (13, 'State of the installation', '{guard_status,health,version}')
+    (13, 'Sessions', '{create_user_session,validate_session,update_session_activity,terminate_session,
+        terminate_all_sessions,expire_sessions}'),
+    (14, 'Security events', '{log_security_event,has_role}'),
+    (15, 'Logins', '{begin_login_attempt,finish_login_attempt,check_login,should_block_login,unlock_login,
+        unlock_network,allow_network,disallow_network,rebuild_login_counters}'),
+    (16, 'State of the installation', '{guard_status,health,version}')
 ), described AS (
     SELECT d.classoid, d.objoid,
            -- Comments are written as definitions; a first word that is no name begins a sentence here.
@@ -27,7 +32,7 @@ WITH capabilities(place, title, names) AS (VALUES
     SELECT d.classid, d.objid FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
     WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND e.extname = 'audit_guard'
 ), functions AS (
-    SELECT p.*, coalesce(c.place, 10) * 100 + coalesce(array_position(c.names, p.proname::text), 0) AS place,
+    SELECT p.*, coalesce(c.place, 17) * 100 + coalesce(array_position(c.names, p.proname::text), 0) AS place,
            coalesce(c.title, 'Further functions') AS title, s.sentence,
            -- Of twins the one that takes a key of any type comes last.
            row_number() OVER (PARTITION BY p.proname

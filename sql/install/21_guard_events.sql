@@ -27,7 +27,8 @@ COMMENT ON COLUMN audit.guard_events.kind IS
     'partition_detached, schema_tracking_enabled, schema_tracking_disabled, '
     'restore_begun, history_imported, protection_enabled, retention_extended, '
     'hold_placed, hold_released, partition_expired, rows_expired, clock_confirmed, maintenance_scheduled, '
-    'key_trusted, key_withdrawn, discontinuity_declared, ledger_continued, redacted';
+    'key_trusted, key_withdrawn, discontinuity_declared, ledger_continued, redacted, login_unlocked, '
+    'network_unlocked, network_allowed, network_disallowed';
 COMMENT ON COLUMN audit.guard_events.object IS 'the table or object that it was about';
 COMMENT ON COLUMN audit.guard_events.reason IS 'why, in the words of the person who did it';
 COMMENT ON COLUMN audit.guard_events.detail IS 'the options before and after, or what belongs to the kind';
@@ -100,20 +101,21 @@ DECLARE
                                       'tracking_repaired')));
 BEGIN
     FOR leaf IN
-        SELECT c.oid AS id,
+        SELECT s.stream, c.oid AS id,
                greatest(pg_relation_size(c.oid) / current_setting('block_size')::integer - pages, 0) AS last_pages
-        FROM pg_class c
+        FROM unnest('{audit_log,security_events}'::text[]) s(stream)
+        JOIN pg_class c ON c.relname IN (s.stream || to_char(now(), '_YYYY_MM'),
+                                         s.stream || to_char(now() - interval '1 month', '_YYYY_MM'),
+                                         s.stream || '_future')
         WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind = 'r'
-          AND c.relname IN (to_char(now(), '"audit_log_"YYYY_MM'),
-                            to_char(now() - interval '1 month', '"audit_log_"YYYY_MM'), 'audit_log_future')
     LOOP
         EXIT WHEN found_one;
-        -- Through the log: a restore with --no-owner leaves its leaves to somebody else.
-        EXECUTE format('SELECT EXISTS (SELECT FROM audit.audit_log l WHERE l.tableoid = %s AND l.ctid >= %L '
+        -- Through the stream: a restore with --no-owner leaves its leaves to somebody else.
+        EXECUTE format('SELECT EXISTS (SELECT FROM audit.%I l WHERE l.tableoid = %s AND l.ctid >= %L '
                        'AND l.logged_at > clock_timestamp() - interval ''62 days'' '
                        'GROUP BY l.xmin::text '
-                       'HAVING bool_and(l.xmin::text::bigint = l.transaction_id & 4294967295))', leaf.id,
-                       format('(%s,0)', leaf.last_pages)) INTO found_one;
+                       'HAVING bool_and(l.xmin::text::bigint = l.transaction_id & 4294967295))', leaf.stream,
+                       leaf.id, format('(%s,0)', leaf.last_pages)) INTO found_one;
     END LOOP;
     RETURN CASE WHEN found_one THEN 'yes' ELSE '' END;
 END

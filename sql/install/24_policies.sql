@@ -24,6 +24,7 @@ AS $body$
     SELECT to_regclass('audit.' || v.stream), v.timestamp_column, v.retention
     FROM (VALUES ('audit_log', 'logged_at'::name, interval '7 years'),
                  ('denied_attempts', 'attempted_at', interval '1 year'),
+                 ('security_events', 'logged_at', interval '7 years'),
                  ('guard_events', 'logged_at', NULL),
                  ('guard_policies', 'set_at', NULL),
                  ('hold_releases', 'released_at', NULL),

@@ -107,6 +107,9 @@ BEGIN
         -- In the log itself, a person may be the one who acted or the one whose record it is.
         RETURN audit._held_by_text(
             CASE WHEN column_name IS NULL THEN '{record_id,old_record_id,actor_id}'::text[]
+                 -- Of somebody who failed to log in, only the address is known.
+                 WHEN stream = to_regclass('audit.security_events') AND column_name = 'subject'
+                 THEN '{subject,user_id,email}'
                  ELSE ARRAY[column_name] END, ARRAY[wanted]);
     END IF;
     RETURN coalesce(
@@ -231,7 +234,7 @@ BEGIN
         FROM pg_attribute a
         WHERE a.attrelid = target AND a.attnum > 0 AND NOT a.attisdropped
           AND a.attname = ANY (CASE WHEN stream IS NULL THEN '{subject,user_id}'::name[]
-                                    ELSE '{actor_id}' END)
+                                    ELSE '{actor_id,subject}' END)
         ORDER BY a.attname LIMIT 1;
         wrong := CASE WHEN subject_column IS NULL
                       THEN format('%s has no column that names a person: subject, user_id', target)

@@ -87,12 +87,13 @@ BEGIN
     FROM audit.ledger_streams s WHERE format('%I.%I', s.table_schema, s.table_name)::regclass = _is_leaf_sealed.stream;
     EXECUTE format(
         'SELECT EXISTS (SELECT FROM %1$s r '
-        '               WHERE r.transaction_id >= $1 AND r.id > $2 '
+        '               WHERE r.transaction_id >= $1 AND r.%2$I > $2 '
         '                 AND (r.transaction_id >= $3 '
         '                      OR NOT pg_visible_in_snapshot(r.transaction_id::text::xid8, $4))) '
         '    OR $5 > 0 AND EXISTS (SELECT FROM %1$s r JOIN audit.ledger_unsealed u '
         '                          ON u.incarnation = $6 AND u.stream_no = $7 '
-        '                             AND u.transaction_id = r.transaction_id AND u.number = r.id)', leaf)
+        '                             AND u.transaction_id = r.transaction_id AND u.number = r.%2$I)', leaf,
+        audit._number_column(stream))
     INTO is_waiting
     USING pg_snapshot_xmin(here.window_start)::text::bigint,
           coalesce(audit._floor(here.floors, stream_no), -9223372036854775808),
@@ -257,8 +258,8 @@ BEGIN
         RETURN newest;
     END IF;
     FOR leaf IN SELECT l.leaf FROM audit._own_leaves(stream) l ORDER BY l.lower_bound DESC NULLS LAST LOOP
-        EXECUTE format('SELECT r.%I FROM %s r ORDER BY r.transaction_id DESC, r.id DESC LIMIT 1',
-                       timestamp_column, leaf) INTO newest;
+        EXECUTE format('SELECT r.%I FROM %s r ORDER BY r.transaction_id DESC, r.%I DESC LIMIT 1',
+                       timestamp_column, leaf, audit._number_column(stream)) INTO newest;
         EXIT WHEN newest IS NOT NULL;
     END LOOP;
     RETURN newest;

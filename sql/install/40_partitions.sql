@@ -76,6 +76,16 @@ $body$;
 COMMENT ON FUNCTION audit._run_with_retries(text[], text) IS
     'internal: runs all commands or none of them, without ever queueing for a lock';
 
+-- Where ids are uuids, a number beside them is what the key and the ledger go by.
+CREATE FUNCTION audit._number_column(stream regclass) RETURNS name
+LANGUAGE sql STABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT CASE WHEN a.atttypid = 'uuid'::regtype THEN 'number' ELSE 'id' END::name
+    FROM pg_attribute a WHERE a.attrelid = _number_column.stream AND a.attname = 'id'
+$body$;
+COMMENT ON FUNCTION audit._number_column(regclass) IS 'internal: the column that numbers the rows of a stream';
+
 -- The leaf that is being written pays for every index on every row, so there are only the first three. The
 -- others are built by index_log(), and what one leaf has of them, each new leaf gets: so the choice travels
 -- with the leaves in a dump.
@@ -94,7 +104,16 @@ AS $body$
         ('audit.audit_log', 'tenant_idx', 'USING btree (tenant_id, logged_at) WHERE tenant_id IS NOT NULL',
          true),
         ('audit.denied_attempts', 'attempted_at_idx',
-         'USING brin (attempted_at, id) WITH (autosummarize = on)', false)
+         'USING brin (attempted_at, id) WITH (autosummarize = on)', false),
+        ('audit.security_events', 'logged_at_idx',
+         'USING brin (logged_at, number, id) WITH (autosummarize = on)', false),
+        ('audit.security_events', 'user_idx', 'USING btree (user_id, logged_at) WHERE user_id IS NOT NULL', false),
+        ('audit.security_events', 'subject_idx', 'USING btree (subject, logged_at) WHERE subject IS NOT NULL', false),
+        ('audit.security_events', 'type_idx', 'USING btree (event_type, logged_at)', false),
+        ('audit.security_events', 'severity_idx',
+         'USING btree (severity, logged_at) WHERE severity IN (''warning'', ''critical'')', false),
+        ('audit.security_events', 'tenant_idx', 'USING btree (tenant_id, logged_at) WHERE tenant_id IS NOT NULL',
+         false)
     ) v(stream, suffix, definition, on_request)
     WHERE v.stream = _leaf_indexes.stream::text
       AND (NOT v.on_request
@@ -121,8 +140,8 @@ DECLARE
     commands text[] := ARRAY[
         format('CREATE TABLE audit.%I (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE '
                'INCLUDING COMPRESSION)', leaf, stream),
-        format('ALTER TABLE audit.%I ADD CONSTRAINT %I PRIMARY KEY (transaction_id, id)', leaf,
-               leaf || '_pkey')];
+        format('ALTER TABLE audit.%I ADD CONSTRAINT %I PRIMARY KEY (transaction_id, %I)', leaf, leaf || '_pkey',
+               audit._number_column(stream))];
 BEGIN
     FOR own_index IN SELECT i.suffix, i.definition FROM audit._leaf_indexes(stream) i LOOP
         commands := commands || format('CREATE INDEX %I ON audit.%I %s', leaf || '_' || own_index.suffix,

@@ -330,8 +330,9 @@ AS $body$
            'GRANT ' || missing.roles || ' TO ' || s.role || ';'
     FROM (VALUES ('service_role', '{audit_reader,audit_writer}'::text[]),
                  ('supabase_auth_admin', '{audit_writer}')) s(role, wanted)
+    -- One that does not inherit was granted the functions themselves.
     CROSS JOIN LATERAL (SELECT string_agg(w.role, ', ' ORDER BY w.role) FROM unnest(s.wanted) w(role)
-                        WHERE NOT pg_has_role(s.role, w.role, 'USAGE')) missing(roles)
+                        WHERE NOT pg_has_role(s.role, w.role, 'MEMBER')) missing(roles)
     WHERE to_regrole(s.role) IS NOT NULL AND to_regrole('anon') IS NOT NULL
       AND to_regrole('authenticated') IS NOT NULL
       AND EXISTS (SELECT FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace

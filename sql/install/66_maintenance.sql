@@ -58,6 +58,8 @@ BEGIN
     IF kind = 'partitions' THEN
         PERFORM audit.maintain_partitions();
         RETURN '';
+    ELSIF kind = 'sessions' THEN
+        RETURN CASE WHEN audit.expire_sessions(1000) = 1000 THEN 'more' ELSE '' END;
     END IF;
     RETURN (SELECT CASE WHEN bool_or(r.more) THEN 'more' ELSE '' END FROM audit.apply_retention() r);
 END
@@ -85,8 +87,8 @@ COMMENT ON FUNCTION audit._remember_maintenance(text) IS
     'internal: from now on our worker follows this schedule; null: none';
 
 -- pg_cron runs a job as the role that made it, so this is no DEFINER function: nobody's rights are lent, and
--- our owner cannot log in. Two jobs, so that one can fail without the other. Each step of retention is a
--- transaction of its own, hence the COMMIT, which a block may do that a job runs as its only command.
+-- our owner cannot log in. Several jobs, so that one can fail without the others. Each step is a transaction
+-- of its own, hence the COMMIT, which a block may do that a job runs as its only command.
 CREATE FUNCTION audit._schedule_with_cron(schedule text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -96,6 +98,8 @@ DECLARE
     retention constant text :=
         'DO $$BEGIN WHILE (SELECT bool_or(r.more) FROM audit.apply_retention() r) '
         'LOOP COMMIT; END LOOP; END$$';
+    sessions constant text :=
+        'DO $$BEGIN WHILE audit.expire_sessions() = 1000 LOOP COMMIT; END LOOP; END$$';
     is_known boolean;
     is_changed boolean := false;
 BEGIN
@@ -111,7 +115,8 @@ BEGIN
     FOR job IN
         SELECT v.name, v.command
         FROM (VALUES ('audit_guard partitions', 'SELECT audit.maintain_partitions()'),
-                     ('audit_guard retention', retention)) v(name, command)
+                     ('audit_guard retention', retention),
+                     ('audit_guard sessions', sessions)) v(name, command)
     LOOP
         EXECUTE 'SELECT EXISTS (SELECT FROM cron.job j WHERE j.jobname = $1 AND j.command = $2 '
                 'AND j.schedule = $3 AND j.username = current_user AND j.active)'
@@ -135,7 +140,8 @@ DECLARE
     -- Not everybody may know where it is.
     cron_database constant text := CASE WHEN pg_has_role('pg_read_all_settings', 'USAGE')
                                         THEN current_setting('cron.database_name', true) END;
-    by_hand constant text := 'SELECT audit.maintain_partitions(); SELECT * FROM audit.apply_retention();';
+    by_hand constant text := 'SELECT audit.maintain_partitions(); SELECT * FROM audit.apply_retention(); '
+                             'SELECT audit.expire_sessions();';
     before constant text := audit._maintenance_schedule();
     runner text;
     is_changed boolean;
@@ -159,13 +165,16 @@ BEGIN
             PERFORM audit._remember_maintenance(schedule);
         END IF;
     ELSIF cron_database <> current_database() THEN
-        RETURN format('nothing was scheduled: pg_cron is in database %I, so run there: SELECT '
-                      'cron.schedule_in_database(%L, %L, %L, %L), cron.schedule_in_database(%L, %L, %L, %L);',
+        RETURN format('nothing was scheduled: pg_cron is in database %I, so run there: SELECT %s;',
                       cron_database,
-                      'audit_guard partitions of ' || current_database(), schedule,
-                      'SELECT audit.maintain_partitions()', current_database(),
-                      'audit_guard retention of ' || current_database(), schedule,
-                      'SELECT * FROM audit.apply_retention()', current_database());
+                      (SELECT string_agg(format('cron.schedule_in_database(%L, %L, %L, %L)',
+                                                format('audit_guard %s of %s', v.name, current_database()),
+                                                schedule, v.command, current_database()),
+                                         ', ' ORDER BY v.place)
+                       FROM (VALUES (1, 'partitions', 'SELECT audit.maintain_partitions()'),
+                                    (2, 'retention', 'SELECT * FROM audit.apply_retention()'),
+                                    (3, 'sessions', 'SELECT audit.expire_sessions()'))
+                                   v(place, name, command)));
     ELSE
         RETURN format('nothing was scheduled: this database has no pg_cron, and audit_guard is not in '
                       'shared_preload_libraries. Run regularly, the second again while its column more says '
@@ -181,6 +190,6 @@ BEGIN
 END
 $body$;
 COMMENT ON FUNCTION audit.schedule_maintenance(text) IS
-    'has partitions made and expired rows removed regularly, by pg_cron where it is installed, else by the '
-    'worker of the preloaded library; says what it did, or what to run instead; schedule is a cron '
-    'expression of five fields, for the worker in UTC';
+    'has partitions made, expired rows removed and sessions that ran out ended, by pg_cron where it is '
+    'installed, else by the worker of the preloaded library; says what it did, or what to run instead; '
+    'schedule is a cron expression of five fields, for the worker in UTC';

@@ -55,6 +55,45 @@ AS $body$
         ('colony', '', 'actor_user_agent', '{text}', false),
         ('colony', '', 'community_id', '{uuid,text}', false),
         ('colony', '', 'transaction_id', '{int8}', false),
+        ('colony', 'security_events', 'id', '{uuid}', true),
+        ('colony', 'security_events', 'event_type', '{enum,text}', true),
+        ('colony', 'security_events', 'description', '{text}', true),
+        ('colony', 'security_events', 'severity', '{text}', true),
+        ('colony', 'security_events', 'logged_at', '{timestamptz}', true),
+        ('colony', 'security_events', 'user_id', '{uuid}', false),
+        ('colony', 'security_events', 'session_id', '{uuid}', false),
+        ('colony', 'security_events', 'community_id', '{uuid,text}', false),
+        ('colony', 'security_events', 'metadata', '{jsonb}', false),
+        ('colony', 'security_events', 'ip_address', '{inet}', false),
+        ('colony', 'security_events', 'user_agent', '{text}', false),
+        ('colony', 'security_events', 'entity_type', '{text}', false),
+        ('colony', 'security_events', 'entity_id', '{uuid,text}', false),
+        ('colony', 'user_sessions', 'id', '{uuid}', true),
+        ('colony', 'user_sessions', 'user_id', '{uuid}', true),
+        ('colony', 'user_sessions', 'ip_address', '{inet}', true),
+        ('colony', 'user_sessions', 'created_at', '{timestamptz}', true),
+        ('colony', 'user_sessions', 'last_active_at', '{timestamptz}', true),
+        ('colony', 'user_sessions', 'terminated_at', '{timestamptz}', true),
+        ('colony', 'user_sessions', 'termination_reason', '{text}', true),
+        ('colony', 'user_sessions', 'expires_at', '{timestamptz}', false),
+        ('colony', 'user_sessions', 'auth_session_id', '{text}', false),
+        ('colony', 'user_sessions', 'device_fingerprint', '{text}', false),
+        ('colony', 'user_sessions', 'device_id', '{text}', false),
+        ('colony', 'user_sessions', 'device_type', '{text}', false),
+        ('colony', 'user_sessions', 'device_model', '{text}', false),
+        ('colony', 'user_sessions', 'browser', '{text}', false),
+        ('colony', 'user_sessions', 'browser_version', '{text}', false),
+        ('colony', 'user_sessions', 'os', '{text}', false),
+        ('colony', 'user_sessions', 'os_version', '{text}', false),
+        ('colony', 'user_sessions', 'screen_resolution', '{text}', false),
+        ('colony', 'user_sessions', 'country', '{text}', false),
+        ('colony', 'user_sessions', 'region', '{text}', false),
+        ('colony', 'user_sessions', 'city', '{text}', false),
+        ('colony', 'user_sessions', 'latitude', '{numeric}', false),
+        ('colony', 'user_sessions', 'longitude', '{numeric}', false),
+        ('colony', 'user_sessions', 'is_suspicious', '{bool}', false),
+        ('colony', 'user_sessions', 'suspicious_reason', '{text}', false),
+        ('colony', 'user_sessions', 'app_version', '{text}', false),
         ('pgmemento', '', 'id', '{int8}', true),
         ('pgmemento', '', 'audit_id', '{int8}', true),
         ('pgmemento', '', 'event_key', '{text}', true),
@@ -308,6 +347,10 @@ BEGIN
     END IF;
     -- One import at a time: two would take over the same entries.
     PERFORM pg_advisory_xact_lock(hashtextextended('audit.import_history', 0));
+    IF format = 'colony' AND audit._import_part(source) <> '' THEN
+        RETURN QUERY SELECT i.* FROM audit._import_security(source, audit._import_part(source), since) i;
+        RETURN;
+    END IF;
     entries := format(
         'SELECT i.*, k.original_id IS NOT NULL AS is_known,
                 coalesce(isfinite(i.logged_at) AND i.logged_at <= $3, false) AND i.operation IS NOT NULL
@@ -374,4 +417,5 @@ END
 $body$;
 COMMENT ON FUNCTION audit.import_history(regclass, text, timestamptz) IS
     'takes over what another tool recorded (supa_audit, audit_trigger, pgmemento, colony), under its own '
-    'times; what is hidden now stays out, and what was imported before is skipped';
+    'times; what is hidden now stays out, and what was imported before is skipped. Of colony, security_events and '
+    'user_sessions are recognised by their columns';

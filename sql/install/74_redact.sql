@@ -28,7 +28,18 @@ $body$;
 COMMENT ON FUNCTION audit._check_redaction(text[], text, text, text) IS
     'internal: refuses a redaction whose arguments are missing or wrong';
 
--- In audit_log a name means a key of the recorded rows, too: there stand the values of the tables of users.
+-- There a name means a key, too: values of the tables of users, and whatever an application reports.
+CREATE FUNCTION audit._documents(stream text) RETURNS text[]
+LANGUAGE sql IMMUTABLE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT CASE stream WHEN 'audit_log' THEN '{old_record,new_record}'::text[]
+                       WHEN 'security_events' THEN '{metadata}'
+                       ELSE '{}' END
+$body$;
+COMMENT ON FUNCTION audit._documents(text) IS
+    'internal: the columns of a stream whose keys are erased one by one, by name';
+
 CREATE FUNCTION audit._has_value(own audit.ledger_streams, fields text[]) RETURNS text
 LANGUAGE sql STABLE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -43,26 +54,27 @@ AS $body$
           WHERE a.attrelid = format('%I.%I', own.table_schema, own.table_name)::regclass
             AND a.attname = ANY (own.erasable) AND a.attname = ANY (fields)
           UNION ALL
-          SELECT format('r.old_record ->> %1$L IS NOT NULL OR r.new_record ->> %1$L IS NOT NULL', f.name)
-          FROM unnest(fields) f(name)
-          WHERE own.stream = 'audit_log') c(condition)
+          SELECT format('r.%I ->> %L IS NOT NULL', d.name, f.name)
+          FROM unnest(fields) f(name), unnest(audit._documents(own.stream)) d(name)) c(condition)
 $body$;
 COMMENT ON FUNCTION audit._has_value(audit.ledger_streams, text[]) IS
     'internal: the condition under which a row r has a value that was not erased in one of some fields; false '
     'when the stream has no such field';
 
--- As holds find a person, and in audit_log also as the recorded rows name one.
+-- As holds find a person, and in audit_log also as the recorded rows name one. Null: the stream names nobody.
 CREATE FUNCTION audit._is_about(own audit.ledger_streams, subject text) RETURNS text
 LANGUAGE sql STABLE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $body$
-    SELECT audit._held_by_value(t.id, t.id, CASE WHEN own.stream = 'audit_log' THEN NULL ELSE 'actor_id' END, subject)
+    SELECT audit._held_by_value(t.id, t.id, p.name, subject)
            || CASE WHEN own.stream = 'audit_log'
                    THEN format(' OR lower(%1$L) IN (lower(r.new_record ->> ''subject''), '
                                'lower(r.new_record ->> ''user_id''), lower(r.old_record ->> ''subject''), '
                                'lower(r.old_record ->> ''user_id''))', subject)
                    ELSE '' END
     FROM (SELECT format('%I.%I', own.table_schema, own.table_name)::regclass) t(id)
+    CROSS JOIN (VALUES ('subject'), ('actor_id'), (NULL)) p(name)
+    WHERE CASE WHEN own.stream = 'audit_log' THEN p.name IS NULL ELSE p.name = ANY (own.erasable) END
 $body$;
 COMMENT ON FUNCTION audit._is_about(audit.ledger_streams, text) IS
     'internal: the condition under which a row r of a stream belongs to a person';
@@ -110,6 +122,39 @@ AS $body$
 $body$;
 COMMENT ON FUNCTION audit._lock_redactions() IS 'internal: one redaction at a time, and no new holds meanwhile';
 
+-- The id as people have it is not always what the ledger numbers rows by.
+CREATE FUNCTION audit._row_number(own audit.ledger_streams, id text, retry text) RETURNS bigint
+LANGUAGE plpgsql STABLE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    table_name constant regclass := format('%I.%I', own.table_schema, own.table_name);
+    has_uuid constant boolean := EXISTS (
+        SELECT FROM pg_attribute a WHERE a.attrelid = table_name AND a.attname = 'id' AND a.atttypid = 'uuid'::regtype);
+    number bigint;
+BEGIN
+    IF has_uuid AND audit._as_uuid(id) IS NOT NULL THEN
+        EXECUTE format('SELECT r.%I FROM %s r WHERE r.id = $1', own.number_column, table_name)
+            INTO number USING audit._as_uuid(id);
+    ELSIF id ~ '^[0-9]{1,18}$' THEN
+        EXECUTE format('SELECT r.%1$I FROM %2$s r WHERE r.%1$I = $1', own.number_column, table_name)
+            INTO number USING id::bigint;
+    ELSE
+        RAISE EXCEPTION 'id of a row of % must be a %', own.stream,
+            CASE WHEN has_uuid THEN 'uuid, or its number' ELSE 'number' END
+            USING ERRCODE = 'invalid_parameter_value', HINT = retry;
+    END IF;
+    IF number IS NULL THEN
+        RAISE EXCEPTION '% has no row %', own.stream, id
+            USING ERRCODE = 'undefined_object',
+                  HINT = format('SELECT max(%I) FROM %s;', own.number_column, table_name);
+    END IF;
+    RETURN number;
+END
+$body$;
+COMMENT ON FUNCTION audit._row_number(audit.ledger_streams, text, text) IS
+    'internal: the number in the ledger of the row of this id; refuses what is no id, and a row that is not there';
+
 CREATE FUNCTION audit.redact(stream text, id text, fields text[], legal_basis text, ticket text)
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -119,6 +164,7 @@ DECLARE
     retry constant text := 'SELECT audit.redact(''audit_log'', ''1'', ''{email}'', ''GDPR 17(1)(b)'', ''DPO-1'');';
     wanted constant text[] := ARRAY(SELECT DISTINCT f.name COLLATE "C" FROM unnest(fields) f(name) ORDER BY 1);
     own audit.ledger_streams;
+    number bigint;
     unknown text;
     target record;
 BEGIN
@@ -128,27 +174,19 @@ BEGIN
     END IF;
     PERFORM audit._check_redaction(fields, legal_basis, ticket, retry);
     PERFORM audit._check_stream(stream);
-    IF id !~ '^[0-9]{1,18}$' THEN
-        RAISE EXCEPTION 'id of a row of % must be a number', stream
-            USING ERRCODE = 'invalid_parameter_value', HINT = retry;
-    END IF;
     SELECT s.* INTO own FROM audit.ledger_streams s WHERE s.stream = redact.stream;
+    number := audit._row_number(own, id, retry);
     PERFORM audit._lock_redactions();
     EXECUTE format('SELECT %s AS held, %s AS has_value, r.transaction_id, to_jsonb(r) AS content '
                    'FROM %I.%I r WHERE r.%I = $1',
                    coalesce(audit._held_by(own), '''{}''::bigint[]'), audit._has_value(own, wanted),
                    own.table_schema, own.table_name, own.number_column)
-    INTO target USING id::bigint;
-    IF target IS NULL THEN
-        RAISE EXCEPTION '% has no row %', stream, id
-            USING ERRCODE = 'undefined_object',
-                  HINT = format('SELECT max(%I) FROM %I.%I;', own.number_column, own.table_schema, own.table_name);
-    END IF;
+    INTO target USING number;
     SELECT f.name INTO unknown
     FROM unnest(wanted) f(name)
     WHERE f.name <> ALL (own.erasable)
-      AND NOT coalesce(target.content -> 'old_record' ? f.name, false)
-      AND NOT coalesce(target.content -> 'new_record' ? f.name, false)
+      AND NOT EXISTS (SELECT FROM unnest(audit._documents(stream)) d(name)
+                      WHERE target.content -> d.name ? f.name)
     ORDER BY f.name LIMIT 1;
     IF unknown IS NOT NULL THEN
         RAISE EXCEPTION 'row % of % has no field % that can be erased', id, stream, quote_ident(unknown)
@@ -163,12 +201,12 @@ BEGIN
         RAISE NOTICE 'row % of % has no value left in these fields', id, stream;
         RETURN NULL;
     END IF;
-    RETURN audit._redact_row(own, id::bigint, target.transaction_id, wanted, legal_basis, ticket);
+    RETURN audit._redact_row(own, number, target.transaction_id, wanted, legal_basis, ticket);
 END
 $body$;
 COMMENT ON FUNCTION audit.redact(text, text, text[], text, text) IS
     'erases fields of one row of a stream, for ever: columns that can be erased, in audit_log also keys of the '
-    'recorded rows. What stays can still be proven. Returns the event, or null when there was nothing left; '
+    'recorded rows, in security_events keys of metadata. What stays can still be proven. Returns the event, or null when there was nothing left; '
     'refuses a row that is held';
 
 CREATE FUNCTION audit.redact(stream text, id anyelement, fields text[], legal_basis text, ticket text)
@@ -179,7 +217,7 @@ AS $body$
     SELECT audit.redact(stream, id::text, fields, legal_basis, ticket)
 $body$;
 COMMENT ON FUNCTION audit.redact(text, anyelement, text[], text, text) IS
-    'the same, for numbers without a cast';
+    'the same, for numbers and uuids without a cast';
 
 CREATE FUNCTION audit.redact_subject(
     subject text, fields text[], legal_basis text, ticket text, max_rows integer DEFAULT 1000)
@@ -192,6 +230,7 @@ DECLARE
         'SELECT * FROM audit.redact_subject(''1187'', ''{email}'', ''GDPR 17(1)(b)'', ''DPO-1'');';
     wanted constant text[] := ARRAY(SELECT DISTINCT f.name COLLATE "C" FROM unnest(fields) f(name) ORDER BY 1);
     own audit.ledger_streams;
+    own_fields text[];
     held text;
     target record;
     budget integer := max_rows;
@@ -209,9 +248,12 @@ BEGIN
     PERFORM audit._lock_redactions();
     FOR own IN
         SELECT s.* FROM audit.ledger_streams s
-        WHERE s.stream = 'audit_log' OR (s.erasable && wanted AND 'actor_id' = ANY (s.erasable))
+        WHERE (audit._documents(s.stream) <> '{}' OR s.erasable && wanted)
+          AND (s.stream = 'audit_log' OR s.erasable && '{actor_id,subject}')
         ORDER BY s.stream_no
     LOOP
+        own_fields := CASE WHEN audit._documents(own.stream) <> '{}' THEN wanted
+                           ELSE ARRAY(SELECT f.name FROM unnest(wanted) f(name) WHERE f.name = ANY (own.erasable)) END;
         held := coalesce(audit._held_by(own), '''{}''::bigint[]');
         stream := own.stream;
         rows_redacted := 0;
@@ -234,7 +276,7 @@ BEGIN
         LOOP
             more := rows_redacted >= budget;
             EXIT WHEN more;
-            PERFORM audit._redact_row(own, target.number, target.transaction_id, wanted, legal_basis, ticket);
+            PERFORM audit._redact_row(own, target.number, target.transaction_id, own_fields, legal_basis, ticket);
             rows_redacted := rows_redacted + 1;
         END LOOP;
         budget := budget - rows_redacted;
@@ -250,5 +292,6 @@ END
 $body$;
 COMMENT ON FUNCTION audit.redact_subject(text, text[], text, text, integer) IS
     'erases fields wherever a stream is about a person: in audit_log the rows that the person is (record_id), '
-    'made (actor_id) or is named in (subject, user_id of the recorded row), elsewhere those the person made. '
+    'made (actor_id) or is named in (subject, user_id of the recorded row), in security_events those whose subject, '
+    'user_id or email is the person, elsewhere those the person made. '
     'Rows that are held stay, and are counted. Call it again while more is true';

@@ -1,6 +1,6 @@
 -- Purpose: names and shapes that code written for the earlier audit functions expects.
 -- Who may call: superusers; audit_reader reads the view.
--- Relies on: 20_audit_log.sql, 30_guard.sql.
+-- Relies on: 20_audit_log.sql, 30_guard.sql; 81_compat_security.sql when it is called.
 
 -- The log as the earlier audit.audit_log showed it. Where we hold text and it held a uuid, text that is none
 -- shows as null. id is a uuid of version 7 made of logged_at (its first 48 bits, in milliseconds) and our id
@@ -144,7 +144,7 @@ COMMENT ON FUNCTION audit._make_shim(name, name, text, text) IS
     'internal: makes or renews one function of install_compat, with its comment and its grants';
 
 CREATE FUNCTION audit.install_compat(
-    target_schema name DEFAULT 'public', parts text[] DEFAULT '{capture,guard}',
+    target_schema name DEFAULT 'public', parts text[] DEFAULT '{security,guard,capture}',
     replace boolean DEFAULT false)
 RETURNS SETOF text
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER
@@ -160,21 +160,36 @@ BEGIN
             USING ERRCODE = 'null_value_not_allowed',
                   HINT = format('SELECT * FROM audit.install_compat(%L);', target_schema);
     END IF;
-    SELECT p.name INTO wrong FROM unnest(parts) p(name) WHERE p.name NOT IN ('capture', 'guard') LIMIT 1;
-    IF wrong IN ('security', 'crisis', 'compliance') THEN
+    SELECT p.name INTO wrong
+    FROM unnest(parts) p(name) WHERE p.name NOT IN ('security', 'guard', 'capture') LIMIT 1;
+    IF wrong IN ('crisis', 'compliance') THEN
         RAISE EXCEPTION 'part % comes with a later version', wrong
             USING ERRCODE = 'feature_not_supported',
-                  HINT = format('SELECT * FROM audit.install_compat(%L, ''{capture,guard}'');',
+                  HINT = format('SELECT * FROM audit.install_compat(%L, ''{security,guard,capture}'');',
                                 target_schema);
     ELSIF wrong IS NOT NULL THEN
         RAISE EXCEPTION 'there is no part "%"', wrong
             USING ERRCODE = 'invalid_parameter_value',
-                  HINT = format('SELECT * FROM audit.install_compat(%L, ''{capture,guard}'');',
+                  HINT = format('SELECT * FROM audit.install_compat(%L, ''{security,guard,capture}'');',
                                 target_schema);
     END IF;
 
     -- Two sessions would make the same name at the same time.
     PERFORM pg_advisory_xact_lock(hashtextextended('audit_guard install_compat', 0));
+    IF 'security' = ANY (parts) THEN
+        SELECT i.type, i.identity,
+               format('ALTER %s %s RENAME TO %I;', upper(replace(i.type, 'composite type', 'type')), i.identity,
+                      split_part(s.shim, '.', -1) || '_old') AS remedy
+        INTO known
+        FROM audit._security_shims(target_schema) s
+        CROSS JOIN LATERAL pg_identify_object(s.class, s.found, 0) i
+        WHERE s.found IS NOT NULL AND NOT s.is_ours
+        ORDER BY s.place LIMIT 1;
+        IF FOUND THEN
+            RAISE EXCEPTION '% % exists and was not made by audit_guard', known.type, known.identity
+                USING ERRCODE = 'duplicate_object', HINT = known.remedy;
+        END IF;
+    END IF;
     IF 'capture' = ANY (parts) THEN
         RETURN NEXT 'audit.audit_log_compat';
     END IF;
@@ -195,10 +210,14 @@ BEGIN
         END IF;
         RETURN NEXT format('%I.%I()', target_schema, known.shim);
     END LOOP;
+    IF 'security' = ANY (parts) THEN
+        RETURN QUERY SELECT m.* FROM audit._make_security_shims(target_schema, replace) m;
+    END IF;
 END
 $body$;
 COMMENT ON FUNCTION audit.install_compat(name, text[], boolean) IS
     'makes the names that code written for the earlier functions uses, and returns what is there now: part '
+    'security are the views user_sessions and security_events with their functions and type in that schema, part '
     'guard is prevent_audit_log_tampering() in that schema; part capture is the view audit.audit_log_compat, '
     'which is always there; replace renews what an earlier call made; for superusers';
 
@@ -212,6 +231,7 @@ DECLARE
     remedy text;
 BEGIN
     PERFORM audit._check_compat(target_schema, 'remove_compat');
+    RETURN QUERY SELECT d.* FROM audit._drop_security_shims(target_schema) d;
     FOR known IN SELECT s.* FROM audit._shims(target_schema) s WHERE s.is_ours ORDER BY s.shim LOOP
         SELECT string_agg(format('trigger %I of %s', t.tgname, t.tgrelid::regclass), ', '
                           ORDER BY t.tgrelid::regclass::text, t.tgname),

@@ -15,8 +15,15 @@ SELECT pg_extension_config_dump('audit.hold_releases', '');
 SELECT pg_extension_config_dump(
     pg_get_serial_sequence('audit.guard_policies', 'id')::regclass, '');
 SELECT pg_extension_config_dump(pg_get_serial_sequence('audit.holds', 'id')::regclass, '');
+SELECT pg_extension_config_dump('audit.user_sessions', '');
 SELECT pg_extension_config_dump('audit.denied_attempts', '');
 SELECT pg_extension_config_dump('audit.denied_attempts_id_seq', '');
+SELECT pg_extension_config_dump('audit.security_events', '');
+SELECT pg_extension_config_dump('audit.security_events_number_seq', '');
+SELECT pg_extension_config_dump('audit.login_counters', '');
+SELECT pg_extension_config_dump('audit.login_networks', '');
+SELECT pg_extension_config_dump('audit.login_attempts', '');
+SELECT pg_extension_config_dump('audit.login_allowlist', '');
 SELECT pg_extension_config_dump(
     pg_get_serial_sequence('audit.guard_events', 'id')::regclass, '');
 
@@ -109,9 +116,49 @@ GRANT EXECUTE ON FUNCTION
     audit.enforce_retention(), audit.guard_status()
     TO PUBLIC;
 
+-- What policies ask about whoever reads.
+GRANT EXECUTE ON FUNCTION
+    audit.has_role(text), audit._person(), audit._own_tenant(), audit._claims(), audit._as_uuid(text),
+    audit._claim_text(jsonb, text[]), audit._claim_paths(text)
+    TO PUBLIC;
+
 GRANT SELECT ON audit.audit_log, audit.changes, audit.guard_events, audit.tracked_tables TO audit_reader;
 GRANT SELECT ON audit.audit_log_compat TO audit_reader;
 GRANT SELECT ON audit.denied_attempts TO audit_reader;
+GRANT SELECT ON audit.login_allowlist TO audit_reader, audit_admin;
+GRANT EXECUTE ON FUNCTION
+    audit.should_block_login(text, inet, integer, integer),
+    audit.check_login(text, inet, integer, integer, text), audit.begin_login_attempt(text, inet, text),
+    audit.finish_login_attempt(uuid, boolean, uuid, text)
+    TO audit_writer;
+GRANT EXECUTE ON FUNCTION
+    audit.unlock_login(text, text), audit.unlock_network(cidr, text),
+    audit.allow_network(cidr, text, timestamptz), audit.disallow_network(cidr, text),
+    audit.rebuild_login_counters()
+    TO audit_admin;
+GRANT SELECT ON audit.security_events TO audit_reader;
+GRANT EXECUTE ON FUNCTION
+    audit.log_security_event(audit.security_event_type, text, uuid, uuid, jsonb, text, text, text, text, text, inet,
+                             text, text)
+    TO audit_writer;
+GRANT SELECT ON
+    audit.user_sessions, audit.active_sessions, audit.suspicious_sessions, audit.sessions_by_user
+    TO audit_reader;
+GRANT EXECUTE ON FUNCTION
+    audit.create_user_session(uuid, inet, jsonb, text, text, bytea, text),
+    audit.update_session_activity(uuid), audit.validate_session(uuid, inet, text, bytea),
+    audit.terminate_session(uuid, text), audit.terminate_all_sessions(uuid, text, uuid, text),
+    audit.expire_sessions(integer)
+    TO audit_writer;
+-- Jobs run as the admin that scheduled them.
+GRANT EXECUTE ON FUNCTION audit.expire_sessions(integer) TO audit_admin;
+-- Views ask it with the rights of whoever reads them.
+GRANT EXECUTE ON FUNCTION audit._session_ends(timestamptz, interval, timestamptz) TO PUBLIC;
+GRANT SELECT ON audit.security_events TO audit_reader;
+GRANT EXECUTE ON FUNCTION
+    audit.log_security_event(audit.security_event_type, text, uuid, uuid, jsonb, text, text, text, text, text, inet,
+                             text, text)
+    TO audit_writer;
 GRANT EXECUTE ON FUNCTION
     audit.record_history(regclass, text, integer), audit.record_history(regclass, anyelement, integer),
     audit.transaction_changes(bigint),
@@ -162,6 +209,10 @@ GRANT EXECUTE ON FUNCTION
     audit._import_begin(text, regclass, jsonb), audit._import_rows(text, audit._import_row[]),
     audit._import_layout(text), audit._import_relation(regclass, text, text),
     audit._import_query(regclass, text), audit._pgmemento_keys(oid[]),
+    audit._import_part(regclass), audit._import_security(regclass, text, timestamptz),
+    audit._import_security_known(text, uuid[], timestamptz, timestamptz),
+    audit._import_security_begin(text, regclass, bigint, timestamptz, timestamptz),
+    audit._import_events(audit.security_events[]), audit._import_sessions(audit.user_sessions[]),
     audit._record_event(text, text, text, jsonb), audit._check_exists(regclass, text),
     audit._check_owner(regclass),
     audit._check_trackable(regclass), audit._check_columns(regclass, text, text[]),

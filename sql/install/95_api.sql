@@ -47,20 +47,51 @@ BEGIN
 END
 $functions$;
 
--- A view as PostgREST reads it best: with columns of its own, and every column explained.
+-- Views as PostgREST reads them best: with columns of their own, and every column explained. Row security
+-- hides other people's sessions anyway; the condition finds one's own by an index.
 CREATE VIEW audit_api.changes WITH (security_invoker = true) AS SELECT c.* FROM audit.changes c;
 ALTER VIEW audit_api.changes OWNER TO audit_owner;
+CREATE VIEW audit_api.my_sessions WITH (security_invoker = true) AS
+SELECT s.id,
+       s.auth_session_id,
+       s.device_type,
+       s.device_model,
+       s.browser,
+       s.os,
+       s.app_version,
+       s.ip_address,
+       s.country,
+       s.region,
+       s.city,
+       s.created_at,
+       s.last_active_at,
+       e.ends_at,
+       s.terminated_at IS NULL AND e.ends_at > statement_timestamp() AS is_active,
+       s.terminated_at,
+       s.termination_reason,
+       s.is_suspicious,
+       s.suspicious_reason
+FROM audit.user_sessions s
+CROSS JOIN LATERAL audit._session_ends(s.last_active_at, s.idle_timeout, s.expires_at) e(ends_at)
+WHERE s.subject = (SELECT audit._person());
+ALTER VIEW audit_api.my_sessions OWNER TO audit_owner;
+COMMENT ON VIEW audit_api.my_sessions IS 'the sessions of the person whose request it is, alive or not';
+COMMENT ON COLUMN audit_api.my_sessions.ends_at IS 'when it ends, or ended, unless it is used before';
+COMMENT ON COLUMN audit_api.my_sessions.is_active IS 'whether it is alive';
 DO $comments$
 DECLARE
     command text;
 BEGIN
     FOR command IN
-        SELECT CASE d.objsubid
-                   WHEN 0 THEN format('COMMENT ON VIEW audit_api.changes IS %L', d.description)
-                   ELSE format('COMMENT ON COLUMN audit_api.changes.%I IS %L', a.attname, d.description) END
-        FROM pg_description d
+        SELECT format('COMMENT ON %s audit_api.%I%s IS %L',
+                      CASE d.objsubid WHEN 0 THEN 'VIEW' ELSE 'COLUMN' END, v.name,
+                      coalesce('.' || quote_ident(a.attname), ''), d.description)
+        FROM (VALUES ('changes', 'audit.changes'), ('my_sessions', 'audit.user_sessions')) v(name, original)
+        JOIN pg_description d ON d.classoid = 'pg_class'::regclass AND d.objoid = v.original::regclass
         LEFT JOIN pg_attribute a ON a.attrelid = d.objoid AND a.attnum = d.objsubid
-        WHERE d.classoid = 'pg_class'::regclass AND d.objoid = 'audit.changes'::regclass
+        LEFT JOIN pg_attribute o ON o.attrelid = format('audit_api.%I', v.name)::regclass
+                                    AND o.attname = a.attname
+        WHERE o.attname IS NOT NULL OR (d.objsubid = 0 AND v.name = 'changes')
     LOOP
         EXECUTE command;
     END LOOP;
@@ -87,7 +118,9 @@ BEGIN
             UNION ALL
             SELECT 'TABLE', c.oid::regclass::text, c.relowner, c.relacl, o.relacl
             FROM pg_class c
-            JOIN pg_class o ON o.relnamespace = 'audit'::regnamespace AND o.relname = c.relname
+            JOIN pg_class o ON o.relnamespace = 'audit'::regnamespace
+                               AND o.relname = CASE c.relname WHEN 'my_sessions' THEN 'user_sessions'
+                                                              ELSE c.relname END
             WHERE c.relnamespace = 'audit_api'::regnamespace
         )
         SELECT format(g.template, g.privileges, o.kind, o.name,

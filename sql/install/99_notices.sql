@@ -10,6 +10,7 @@ DECLARE
     supabase boolean := to_regrole('anon') IS NOT NULL AND to_regrole('authenticated') IS NOT NULL
                         AND to_regrole('service_role') IS NOT NULL
                         AND to_regprocedure('auth.uid()') IS NOT NULL;
+    command text;
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_settings s
                    WHERE s.name = 'client_min_messages'
@@ -21,8 +22,23 @@ BEGIN
         IF to_regrole('supabase_auth_admin') IS NOT NULL THEN
             GRANT audit_writer TO supabase_auth_admin;
         END IF;
+        -- Where a role does not inherit, a membership alone gives it nothing before SET ROLE, which neither the
+        -- auth server nor the gateway gives for these.
+        FOR command IN
+            SELECT format('GRANT EXECUTE ON FUNCTION %s TO %I', p.oid::regprocedure, r.rolname)
+            FROM pg_roles r
+            CROSS JOIN pg_proc p
+            WHERE r.rolname IN ('service_role', 'supabase_auth_admin') AND NOT r.rolinherit
+              AND p.pronamespace IN ('audit'::regnamespace, 'audit_api'::regnamespace)
+              AND has_function_privilege('audit_writer', p.oid, 'EXECUTE')
+              AND NOT has_function_privilege(r.oid, p.oid, 'EXECUTE')
+        LOOP
+            EXECUTE command;
+        END LOOP;
+        GRANT SELECT ON audit.user_sessions, audit.security_events, audit_api.my_sessions TO authenticated;
         RAISE NOTICE 'Supabase found: service_role may read and write the audit trail (audit_reader, '
-                     'audit_writer), supabase_auth_admin may write (audit_writer)';
+                     'audit_writer), supabase_auth_admin may write (audit_writer), authenticated sees sessions and '
+                     'security events as far as audit.has_role() allows';
     END IF;
     IF NOT audit._is_preloaded() THEN
         RAISE NOTICE 'audit_guard % works without preloading; lockdown, the sealer and the recording of refused '

@@ -46,6 +46,8 @@ struct Context {
     tenant_id: Option<Varlena>,
     session_id: Option<[u8; 16]>,
     client_ip: Option<Varlena>,
+    /// Whether that is what the request says, and not the connection's own.
+    is_request_ip: bool,
     application_name: Option<Varlena>,
     phi_accessed: bool,
     context: Option<Varlena>,
@@ -129,6 +131,15 @@ pub(crate) fn person() -> Person {
             client_ip: context.client_ip.as_ref().map(session::inet_text),
             application_name: context.application_name.as_ref().map(text),
         }
+    })
+}
+
+/// The address that was declared, or that the trusted proxies report: the bytes of an inet, without its header.
+pub(crate) fn request_ip() -> Option<Vec<u8>> {
+    CONTEXT.with_borrow_mut(|context| {
+        context.read(None);
+        let declared = context.client_ip.as_ref().filter(|_| context.is_request_ip);
+        declared.map(|address| address.payload().to_vec())
     })
 }
 
@@ -228,6 +239,7 @@ impl Context {
         self.actor_id = text(&declared.actor_id, &request.actor_id);
         self.tenant_id = text(&declared.tenant_id, &request.tenant_id);
         self.session_id = declared.session_id.or(request.session_id);
+        self.is_request_ip = declared.client_ip.is_some() || request.client_ip.is_some();
         self.client_ip = match (&declared.client_ip, request.client_ip) {
             (Some(address), _) => Some(session::inet(address)),
             (None, Some(address)) => Some(session::inet(&address.to_string())),

@@ -15,7 +15,7 @@ mod truncate;
 
 use crate::pg::events::TransactionListener;
 
-pub(crate) use context::{Person, person};
+pub(crate) use context::{Person, person, request_ip};
 pub(crate) use declared::is_restoring;
 
 /// What capture wants to hear about transactions.

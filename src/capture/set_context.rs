@@ -98,5 +98,5 @@ fn begin_restore(reason: Option<&[u8]>) -> Result<(), spi::Error> {
 /// What would be logged for a change at this moment.
 #[pg_extern(sql = false, stable)]
 fn current_context() -> Option<AnyElement> {
-    context::show(|columns| composite::value("audit.request_context", columns))
+    context::show(|columns| composite::value(c"request_context", columns))
 }

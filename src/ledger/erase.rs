@@ -18,9 +18,14 @@ use pgrx::prelude::*;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// The stream of changes, whose images have fields of their own.
-const AUDIT_LOG: u16 = 1;
-const IMAGES: [&str; 2] = ["old_record", "new_record"];
+/// The columns of a stream whose members are fields of their own, to be erased by their names.
+fn documents(stream_no: u16) -> &'static [&'static str] {
+    match stream_no {
+        1 => &["old_record", "new_record"],
+        7 => &["metadata"],
+        _ => &[],
+    }
+}
 
 const HINT: &str = "SELECT audit.redact('stream', 'id', '{field}', 'legal basis', 'ticket');";
 
@@ -41,7 +46,7 @@ struct Erasure {
 
 /// Erases fields of one row of a stream; gives those that were still there as a JSON array: the names of
 /// columns, and for a member of a column `column.key`. In the log of changes a name means also the member of
-/// that name in both images. `transaction_id` is the row's own, where it is known: a row is found faster by
+/// that name in both images, in the security events that in the metadata. `transaction_id` is the row's own, where it is known: a row is found faster by
 /// it.
 #[pg_extern(sql = false)]
 fn erase_row(stream: &str, number: i64, fields: Vec<String>, transaction_id: Option<i64>) -> String {
@@ -149,24 +154,22 @@ fn refuse_unfit(stream: &Stream, number: i64) -> ! {
 
 /// What to erase of a row that was just hashed, and the names of what is still there of it.
 fn plan(stream: &Stream, schema: &Schema, maker: &LeafMaker, fields: &[String]) -> (Erasure, Vec<String>) {
-    let images: Vec<u16> = match stream.stream_no {
-        AUDIT_LOG => IMAGES.iter().filter_map(|name| schema.field(name)).map(|field| field.no).collect(),
-        _ => Vec::new(),
-    };
+    let found = documents(stream.stream_no).iter().filter_map(|name| schema.field(name));
+    let documents: Vec<u16> = found.map(|field| field.no).collect();
     let mut targets = Vec::new();
     for name in fields {
         let column = schema.field(name);
         let key = Some(name.as_bytes());
-        let members = images.iter().map(|&field| Target { field, key });
+        let members = documents.iter().map(|&field| Target { field, key });
         let is_member = || {
             maker.commitments().any(|part| {
-                part.form == Form::Member && images.contains(&part.field) && key == Some(part.key)
+                part.form == Form::Member && documents.contains(&part.field) && key == Some(part.key)
             })
         };
         match column {
             Some(column) if column.erasable => targets.push(Target { field: column.no, key: None }),
             // A key that this row does not have, others may have.
-            None if !images.is_empty() => {}
+            None if !documents.is_empty() => {}
             _ if is_member() => {}
             _ => refuse_field(stream, name),
         }

@@ -9,7 +9,8 @@ use crate::pg::tuple::Values;
 use audit_guard_core::ledger::check::{Key, Position, Seal};
 use audit_guard_core::ledger::hash::Hash;
 use audit_guard_core::ledger::header::SealKind;
-use audit_guard_core::ledger::value::time_from_2000;
+use audit_guard_core::ledger::value::{Scalar, Type, time_from_2000};
+use audit_guard_core::request::parse_uuid;
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::spi::Error;
@@ -367,17 +368,20 @@ pub(super) fn hints(seal_no: u64) -> Vec<u8> {
     select(query, &[Argument::Number(seal_no.cast_signed())], |row| bytes(row, 1)).pop().unwrap_or_default()
 }
 
-/// The number of the row that has this id; None when there is no such row.
+/// The number of the row that has this id; None for what cannot be one, or when there is no such row.
 pub(super) fn number_of(stream: &Stream, id: &str) -> Option<i64> {
     let schema = audit_guard_core::ledger::schema::Schema::parse(&stream.definition).ok()?;
-    if schema.number == "id" || schema.field("id").is_none() {
-        return id.trim().parse().ok();
-    }
-    let query = format!(
-        "SELECT r.{} FROM {} r WHERE r.id::text = lower($1)",
-        crate::pg::names::quote(&schema.number),
-        stream.table
-    );
+    let id = id.trim();
+    let field = schema.field("id").filter(|_| schema.number != "id");
+    let Some(field) = field else { return id.parse().ok() };
+    // Compared as what it is, so that an index finds it. What is no uuid may be the number.
+    let same = match (field.kind, parse_uuid(id)) {
+        (Type::Scalar(Scalar::Uuid), None) => return id.parse().ok(),
+        (Type::Scalar(Scalar::Uuid), Some(_)) => "r.id = $1::uuid",
+        _ => "r.id::text = lower($1)",
+    };
+    let query =
+        format!("SELECT r.{} FROM {} r WHERE {same}", crate::pg::names::quote(&schema.number), stream.table);
     select(&query, &[Argument::Text(id)], |row| number(row, 1)).pop()
 }
 

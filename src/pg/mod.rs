@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod acting;
+pub(crate) mod advisory;
 pub(crate) mod buffer;
 pub(crate) mod call;
 pub(crate) mod catalogue;
@@ -20,6 +21,7 @@ pub(crate) mod field_value;
 pub(crate) mod hooks;
 pub(crate) mod ids;
 mod index;
+pub(crate) mod inet;
 pub(crate) mod jsonb;
 pub(crate) mod jsonb_text;
 pub(crate) mod leaf;

@@ -115,50 +115,68 @@ pub(crate) fn partitions(table: pg_sys::Oid) -> Vec<pg_sys::Oid> {
     }
 }
 
-/// Whether a table has never held a row since it was made or emptied; false for what has no rows of its own.
-pub(crate) fn is_empty(table: pg_sys::Oid) -> bool {
-    // SAFETY: the relation stays open while its length is read.
+/// Runs `look` with a relation while it is open; None when it no longer exists.
+fn opened<T>(relation: pg_sys::Oid, look: impl FnOnce(pg_sys::Relation) -> T) -> Option<T> {
+    // SAFETY: the relation stays open while it is looked at; an ERROR closes it with the transaction.
     unsafe {
         let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-        let relation = pg_sys::try_relation_open(table, lock);
+        let relation = pg_sys::try_relation_open(relation, lock);
         if relation.is_null() {
-            return false;
+            return None;
         }
-        let is_plain = (*(*relation).rd_rel).relkind as u8 == b'r';
-        let fork = pg_sys::ForkNumber::MAIN_FORKNUM;
-        let empty = is_plain && pg_sys::RelationGetNumberOfBlocksInFork(relation, fork) == 0;
+        let result = look(relation);
         pg_sys::relation_close(relation, lock);
-        empty
+        Some(result)
     }
+}
+
+/// Whether an open relation is of a kind, as in pg_class.
+fn is_kind(relation: pg_sys::Relation, kind: u8) -> bool {
+    // SAFETY: an open relation has its row of pg_class.
+    unsafe { (*(*relation).rd_rel).relkind as u8 == kind }
+}
+
+/// Whether a table has never held a row since it was made or emptied; false for what has no rows of its own.
+pub(crate) fn is_empty(table: pg_sys::Oid) -> bool {
+    let fork = pg_sys::ForkNumber::MAIN_FORKNUM;
+    // SAFETY: the length of an open relation that has rows.
+    let has_no_block = |table| unsafe { pg_sys::RelationGetNumberOfBlocksInFork(table, fork) == 0 };
+    opened(table, |table| is_kind(table, b'r') && has_no_block(table)).unwrap_or(false)
+}
+
+/// Whether a partitioned table has partitions; false for what is none.
+pub(crate) fn has_partitions(table: pg_sys::Oid) -> bool {
+    // SAFETY: an open relation that is partitioned has this description, in the cache or made for it.
+    let count = |table| unsafe { (*pg_sys::RelationGetPartitionDesc(table, false)).nparts };
+    opened(table, |table| is_kind(table, b'p') && count(table) > 0).unwrap_or(false)
+}
+
+/// Whether a table has a trigger for each row and one for TRUNCATE that call this function.
+pub(crate) fn calls(table: pg_sys::Oid, function: pg_sys::Oid) -> bool {
+    let look = |table: pg_sys::Relation| {
+        // SAFETY: an open relation; its triggers are as many as the description says, if it has one.
+        let triggers = unsafe {
+            (*table).trigdesc.as_ref().map_or(&[] as &[pg_sys::Trigger], |known| {
+                std::slice::from_raw_parts(known.triggers, known.numtriggers as usize)
+            })
+        };
+        let has = |bit: u32| {
+            triggers
+                .iter()
+                .any(|one| one.tgfoid == function && u32::from(one.tgtype.cast_unsigned()) & bit != 0)
+        };
+        has(pg_sys::TRIGGER_TYPE_ROW) && has(pg_sys::TRIGGER_TYPE_TRUNCATE)
+    };
+    opened(table, look).unwrap_or(false)
 }
 
 /// Name and columns of a table; None when it no longer exists.
 pub(crate) fn describe(table: pg_sys::Oid) -> Option<(TableName, Vec<Column>)> {
-    // SAFETY: the relation stays open while it is read.
-    unsafe {
-        let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-        let relation = pg_sys::try_relation_open(table, lock);
-        if relation.is_null() {
-            return None;
-        }
-        let name = TableName::of(&*relation);
-        let columns = columns((*relation).rd_att);
-        pg_sys::relation_close(relation, lock);
-        Some((name, columns))
-    }
+    // SAFETY: an open relation has a row description.
+    opened(table, |table| unsafe { (TableName::of(&*table), columns((*table).rd_att)) })
 }
 
 /// Key columns of a table by OID, for functions that are given a table by name.
 pub(crate) fn key_of(table: pg_sys::Oid) -> Vec<i16> {
-    // SAFETY: the relation stays open while it is read.
-    unsafe {
-        let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-        let relation = pg_sys::try_relation_open(table, lock);
-        if relation.is_null() {
-            return Vec::new();
-        }
-        let key = key_columns(relation);
-        pg_sys::relation_close(relation, lock);
-        key
-    }
+    opened(table, key_columns).unwrap_or_default()
 }

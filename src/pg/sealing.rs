@@ -1,10 +1,7 @@
 //! What sealing asks of its transaction.
 
+use super::advisory::{self, Class};
 use pgrx::prelude::*;
-
-/// The class of our lock among the advisory ones. SQL can only take those of classes 1 and 2, so nobody can keep
-/// us from sealing.
-const LOCK_CLASS: u16 = 5;
 
 /// Why rows cannot be sealed in the present transaction, with a hint; None when they can.
 ///
@@ -50,20 +47,7 @@ pub(crate) fn has_number() -> bool {
 /// Makes sure that nobody else seals in this database until the transaction ends; false when somebody does and we
 /// are not to wait for them.
 pub(crate) fn lock(waits: bool) -> bool {
-    // SAFETY: reads a variable of the server.
-    let database = unsafe { pg_sys::MyDatabaseId };
-    let tag = pg_sys::LOCKTAG {
-        locktag_field1: database.to_u32(),
-        locktag_field2: 0,
-        locktag_field3: 0,
-        locktag_field4: LOCK_CLASS,
-        locktag_type: pg_sys::LockTagType::LOCKTAG_ADVISORY as u8,
-        locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
-    };
-    // SAFETY: a lock of the transaction; the wait can be cancelled.
-    let taken =
-        unsafe { pg_sys::LockAcquire(&tag, pg_sys::ExclusiveLock as pg_sys::LOCKMODE, false, !waits) };
-    taken != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL
+    advisory::lock(Class::Seal, 0, waits)
 }
 
 /// Makes the commit wait until it is safe on this machine: what is sealed must not be lost, because others may know

@@ -62,3 +62,11 @@ GRANT ALL ON shop.orders TO mallory, clerk;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA vault, shop TO clerk, mallory;
 SELECT audit.protect(target, '7 years', 'created_at')
 FROM unnest('{vault.records, vault.parts}'::regclass[]) target;
+
+-- Logins and sessions: somebody who is blocked, a network that is, a try under way, and somebody who is in.
+SELECT audit.log_security_event('login_failed', email => 'ada@example.org', ip_address => '192.0.2.0'::inet + i)
+FROM generate_series(1, 10) i;
+SELECT audit.log_security_event('login_failed', email => i || '@example.org', ip_address => '198.51.100.9')
+FROM generate_series(1, 12) i;
+SELECT audit.begin_login_attempt('kim@example.org', '203.0.113.9');
+SELECT audit.create_user_session(subject => 'kim', ip_address => '203.0.113.9');

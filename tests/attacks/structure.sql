@@ -97,7 +97,8 @@ FROM pg_sequences s WHERE s.schemaname IN ('vault', 'shop')
 UNION ALL
 SELECT format('numbers of the log given twice %s', count(*) - count(DISTINCT l.id)) FROM audit.audit_log l
 UNION ALL
-SELECT format('forged rows %s %s %s',
+SELECT format('forged rows %s %s %s %s',
               (SELECT count(*) FROM audit.audit_log l WHERE l.record_id LIKE 'forged%'),
               (SELECT count(*) FROM vault.records r WHERE r.note LIKE 'forged%'),
-              (SELECT count(*) FROM vault.parts p WHERE p.note LIKE 'forged%'))
+              (SELECT count(*) FROM vault.parts p WHERE p.note LIKE 'forged%'),
+              (SELECT count(*) FROM audit.security_events e WHERE e.description LIKE 'forged%'))

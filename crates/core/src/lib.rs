@@ -10,6 +10,7 @@
 //! * [`request`]: what a request declares about itself in claims and headers.
 //! * [`record_key`]: the text that stands for a record's key.
 //! * [`schedule`]: cron expressions.
+//! * [`throttle`]: when there were too many failed logins.
 
 #![forbid(unsafe_code)]
 
@@ -21,3 +22,4 @@ pub mod record_key;
 pub mod request;
 pub mod retention;
 pub mod schedule;
+pub mod throttle;

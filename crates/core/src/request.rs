@@ -5,6 +5,7 @@
 //! read is kept as text under `malformed`.
 
 mod address;
+mod claims;
 mod context;
 mod members;
 mod rules;
@@ -15,6 +16,7 @@ use std::net::IpAddr;
 use serde_json::{Map, Value};
 
 pub use address::{forwarded_entry, parse_address};
+pub use claims::claims_object;
 pub use context::{ContextError, RESERVED_CONTEXT_KEYS, check_declared_context, merge};
 pub use rules::RequestRules;
 pub use uuid::parse_uuid;

@@ -84,3 +84,44 @@ FROM unnest(ARRAY['1999-12-31 23:59:59.999999+00']::timestamptz[]
                      WHERE m <> 0)
             || ARRAY['2099-01-01 00:00+00']::timestamptz[]) AS at;
 COMMIT;
+
+-- Logins in every state, sessions, and security events of other months, both edges included; one is erased.
+SELECT audit.log_security_event('data_export', 'all of "it"',
+    session_id => '00000000-0000-4000-8000-000000000001', metadata => '{"rows": 1.10}',
+    severity => 'critical', tenant_id => 't', entity_type => 'table', entity_id => 'app.plain',
+    email => 'Ada@Example.org', ip_address => '2001:db8::1', user_agent => 'a "browser"',
+    subject => '00000000-0000-4000-8000-00000000000a');
+SELECT audit.log_security_event('login_failed', email => 'guessed@example.org',
+    ip_address => '203.0.113.0'::inet + i)
+FROM generate_series(1, 7) AS i;
+SELECT audit.log_security_event('login_failed', email => 'p' || i || '@example.org',
+    ip_address => '198.51.100.9')
+FROM generate_series(1, 12) AS i;
+SELECT audit.log_security_event('login_failed', ip_address => '2001:db8:7::9');
+SELECT audit.finish_login_attempt(b.attempt_id, true, subject => 'ada')
+FROM audit.begin_login_attempt('ada@example.org', '192.0.2.1', 'phone') AS b;
+SELECT audit.finish_login_attempt(b.attempt_id, false)
+FROM audit.begin_login_attempt('ada@example.org', '192.0.2.2', 'phone') AS b;
+SELECT audit.begin_login_attempt('open@example.org', '192.0.2.3');
+SELECT audit.begin_login_attempt('guessed@example.org', '192.0.2.4');
+SELECT audit.allow_network('10.1.0.0/16', 'the "office"', '2099-01-01 00:00+00');
+SELECT audit.create_user_session(ip_address => '192.0.2.1', subject => 'ada', tenant_id => 't',
+    token_hash => sha256('secret'), device_info => '{"device_fingerprint": "phone", "device_type": "mobile",
+        "latitude": 52.37, "longitude": 4.9, "city": "Amsterdam"}');
+SELECT audit.create_user_session(user_id => '00000000-0000-4000-8000-00000000000b',
+    ip_address => '2001:db8::2', profile => 'aal3');
+SELECT audit.create_user_session(ip_address => '192.0.2.5', subject => 'gone');
+SELECT audit.terminate_all_sessions(subject => 'gone', reason => 'security');
+SELECT audit.log_security_event('permission_denied', 'a name', subject => 'erased',
+    email => 'erased@example.org', ip_address => '192.0.2.6', user_agent => 'x', entity_id => 'x',
+    metadata => '{"email": "erased@example.org"}');
+SELECT audit.redact_subject('erased', '{description,subject,email,ip_address,user_agent,entity_id,metadata}',
+    'GDPR 17(1)(b)', 'T-1');
+BEGIN;
+SELECT audit.begin_restore('security events of other months');
+INSERT INTO audit.security_events (logged_at, event_type, outcome, description, email, ip_address, actor_role,
+                                   login_role, transaction_id)
+SELECT at, 'login_failed', 'failure', 'imported', 'old@example.org', '192.0.2.7', 'postgres', 'postgres', 3
+FROM unnest(ARRAY['1999-12-31 23:59:59.999999+00', now() - interval '2 months', '2099-01-01 00:00+00'])
+    AS at (at);
+COMMIT;

@@ -36,6 +36,15 @@ FROM generate_series(1, 3) AS i;
 COMMIT;
 INSERT INTO app.visits VALUES (7, NULL, NULL, NULL);
 TRUNCATE app.visits;
+SELECT audit.log_security_event('data_export', 'all of it',
+    session_id => 'a3f1c2d4-0000-4000-8000-00000000000b', metadata => '{"n": 1, "why": "round"}',
+    severity => 'warning', tenant_id => 'ward a', entity_type => 'table', entity_id => 'app.visits',
+    email => 'e1@example.org', ip_address => '10.0.3.77', user_agent => 'a browser',
+    subject => 'a3f1c2d4-0000-4000-8000-00000000000c');
+SELECT audit.log_security_event('login_failed', email => 'e' || i || '@example.org',
+    ip_address => '10.0.3.78')
+FROM generate_series(1, 3) AS i;
+SELECT audit.create_user_session(subject => 'p1', ip_address => '10.0.3.77');
 SELECT audit.seal();
 INSERT INTO app.visits SELECT i, 'p' || i, 'e' || i || '@example.org', '{"a": {"b": "c"}}'
 FROM generate_series(10, 14) AS i;

@@ -9,6 +9,7 @@ pub mod command;
 pub mod guarded;
 pub mod judge;
 pub mod ledger;
+pub mod logins;
 pub mod replay;
 pub mod session;
 pub mod statements;

@@ -136,6 +136,7 @@ const WAYS: &[(&str, &[&str])] = &[
         ],
     ),
     ("audit.operation", &["'INSERT'", "'UPDATE'", "'DELETE'", "'TRUNCATE'"]),
+    ("audit.security_event_type", &["'login_success'", "'login_failed'", "'data_export'"]),
 ];
 
 /// A column of a table, and a way to change it.

@@ -29,6 +29,18 @@ const CONTENTS: &[(&str, &str)] = &[
              WHERE inhparent = 'audit.audit_log'::regclass",
     ),
     (
+        "security events",
+        "SELECT md5(string_agg(md5(e::text), '' ORDER BY logged_at, number)) || count(*)
+         FROM audit.security_events AS e",
+    ),
+    (
+        "months of security events",
+        "SELECT string_agg(c.relname || ' ' || pg_get_expr(relpartbound, c.oid) || ' ' || (SELECT count(*)
+             FROM audit.security_events AS e WHERE e.tableoid = c.oid), E'\n' ORDER BY relname)
+         FROM pg_class AS c JOIN pg_inherits ON inhrelid = c.oid
+             WHERE inhparent = 'audit.security_events'::regclass",
+    ),
+    (
         "indexes",
         "SELECT string_agg(indexdef, E'\n' ORDER BY indexdef) FROM pg_indexes
          WHERE schemaname = 'audit'",
@@ -39,13 +51,15 @@ const CONTENTS: &[(&str, &str)] = &[
         "SELECT string_agg(e::text, E'\n' ORDER BY id) FROM audit.guard_events AS e
          WHERE kind <> 'ledger_continued'",
     ),
+    // Sessions are tracked again from the first write on, which is no matter of the dump.
     (
         "triggers",
         "SELECT string_agg(tgrelid::regclass || ' '
              || regexp_replace(pg_get_triggerdef(t.oid), '#[0-9]+@[0-9]+', '#n@relid', 'g') || ' '
              || tgenabled::text, E'\n'
              ORDER BY tgrelid::regclass::text, tgname)
-         FROM pg_trigger AS t WHERE NOT tgisinternal OR tgparentid <> 0",
+         FROM pg_trigger AS t WHERE (NOT tgisinternal OR tgparentid <> 0)
+             AND tgrelid <> 'audit.user_sessions'::regclass",
     ),
     (
         "event triggers",
@@ -56,7 +70,8 @@ const CONTENTS: &[(&str, &str)] = &[
         "tracked tables",
         "SELECT string_agg((t.table_schema, t.table_name, exclude, mask, tenant_column, detail, phi,
              is_enabled, status,
-             since)::text, E'\n' ORDER BY t.table_name) FROM audit.tracked_tables AS t",
+             since)::text, E'\n' ORDER BY t.table_name) FROM audit.tracked_tables AS t
+         WHERE t.table_name <> 'user_sessions'",
     ),
     (
         "history of one record",
@@ -101,10 +116,11 @@ const CONTENTS: &[(&str, &str)] = &[
 ];
 
 /// Every other table, of ours and of users. What is in the log is compared by month above; how far retention
-/// is belongs to a database, and begins anew in another; and the sealer goes on by itself.
+/// is, and how often logins fail in a minute, belongs to a database, and begins anew in another; and the sealer
+/// goes on by itself.
 const OTHER_TABLES: &str = "SELECT oid::regclass::text FROM pg_class
      WHERE relkind = 'r' AND NOT relispartition AND relname NOT IN ('guard_events', 'retention_state',
-             'seals', 'ledger_incarnations', 'ledger_subtrees', 'ledger_schemas')
+             'login_rate', 'seals', 'ledger_incarnations', 'ledger_subtrees', 'ledger_schemas')
          AND relnamespace IN ('app'::regnamespace, 'later'::regnamespace, 'audit'::regnamespace)
      ORDER BY oid::regclass::text";
 
@@ -118,8 +134,35 @@ const REFUSED: &[&str] = &[
     "DELETE FROM audit.audit_log_future",
     "TRUNCATE audit.audit_log_past",
     "DELETE FROM audit.guard_events",
+    "UPDATE audit.security_events SET email = NULL",
+    "DELETE FROM audit.security_events_past",
+    "TRUNCATE audit.security_events",
     "SET session_replication_role = replica; DELETE FROM audit.audit_log_past",
     "MERGE INTO audit.audit_log AS l USING (VALUES (1)) AS v (i) ON true WHEN MATCHED THEN DELETE",
+];
+
+/// What is known about logins and sessions of the history, for an hour at least.
+pub const LOGINS: &[(&str, &str)] = &[
+    ("SELECT audit.should_block_login('Guessed@example.org', NULL, 5, 1440)::text", "true"),
+    ("SELECT reason FROM audit.check_login('guessed@example.org', '192.0.2.77', 5, 1440)", "account"),
+    ("SELECT reason FROM audit.check_login('x@example.org', '198.51.100.9', 5, 1440)", "network"),
+    ("SELECT account_failures::text FROM audit.check_login('open@example.org', NULL, 5, 1440)", "1"),
+    ("SELECT remaining::text FROM audit.check_login('ada@example.org', '8.8.8.8', 5, 1440, 'phone')", "4"),
+    (
+        "SELECT v.status FROM audit.user_sessions AS s, audit.validate_session(s.id) AS v
+         WHERE s.subject = 'ada'",
+        "active",
+    ),
+    (
+        "SELECT v.status FROM audit.user_sessions AS s, audit.validate_session(s.id) AS v
+         WHERE s.subject = 'gone'",
+        "terminated",
+    ),
+    (
+        "SELECT count(*)::text FROM audit.security_events WHERE redaction IS NOT NULL AND email IS NULL
+             AND subject IS NULL AND description IS NULL AND metadata IS NULL",
+        "1",
+    ),
 ];
 
 /// A text per subject, to be kept and given to [`same`] later.
@@ -178,8 +221,9 @@ pub fn refuses(client: &mut Client) -> Result<()> {
 pub fn leaves_are_free(client: &mut Client) -> Result<()> {
     let query = "SELECT (SELECT count(*) FROM pg_depend JOIN pg_inherits ON inhrelid = objid
                          WHERE classid = 'pg_class'::regclass AND deptype = 'e'
-                        AND inhparent = 'audit.audit_log'::regclass),
-                        (SELECT count(*) FROM pg_index WHERE indrelid = 'audit.audit_log'::regclass)";
+                        AND inhparent IN ('audit.audit_log'::regclass, 'audit.security_events'::regclass)),
+                        (SELECT count(*) FROM pg_index
+                         WHERE indrelid IN ('audit.audit_log'::regclass, 'audit.security_events'::regclass))";
     let row = client.query_one(query, &[])?;
     let found: (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
     if found == (0, 0) {
@@ -232,6 +276,7 @@ pub fn goes_on(client: &mut Client) -> Result<()> {
     client.batch_execute("SELECT audit.maintain_partitions(30)")?;
     client.batch_execute("INSERT INTO app.plain VALUES ('after new months')")?;
     client.batch_execute("SELECT audit.enable_tracking('app.once')")?;
+    logins_go_on(client)?;
     let row = client.query_one("SELECT count(*) FROM audit.guard_events WHERE id > $1", &[&events])?;
     if row.try_get::<_, i64>(0)? == 0 {
         return Err("a new event has a number that was used".into());
@@ -242,6 +287,42 @@ pub fn goes_on(client: &mut Client) -> Result<()> {
         [] => Ok(()),
         found => Err(format!("health: {found:?}").into()),
     }
+}
+
+/// What was known of logins and sessions is known: who is blocked, who is not, who is in; and it goes on, with
+/// numbers that nobody has used, and tracked.
+fn logins_go_on(client: &mut Client) -> Result<()> {
+    let last = "SELECT max(number) FROM audit.security_events";
+    let last: i64 = client.query_one(last, &[])?.try_get(0)?;
+    for (question, answer) in LOGINS {
+        let found: Option<String> = client.query_one(*question, &[])?.try_get(0)?;
+        if found.as_deref() != Some(*answer) {
+            return Err(format!("{question}: {found:?} instead of {answer}").into());
+        }
+    }
+    client.batch_execute(
+        "SELECT audit.create_user_session(subject => 'later', ip_address => '192.0.2.9',
+             token_hash => sha256('another secret'));
+         SELECT audit.finish_login_attempt(b.attempt_id, true)
+         FROM audit.begin_login_attempt('later@example.org', '192.0.2.9') AS b;
+         SELECT audit.finish_login_attempt(a.id, false) FROM audit.login_attempts AS a
+         WHERE a.email = 'open@example.org'",
+    )?;
+    let row = client.query_one(
+        "SELECT (SELECT count(*) FROM audit.security_events WHERE number > $1),
+             (SELECT count(*) FROM audit.security_events) = (SELECT count(DISTINCT number)
+                 FROM audit.security_events),
+             (SELECT count(*) FROM audit.audit_log WHERE table_name = 'user_sessions'
+                 AND operation = 'INSERT' AND new_record ->> 'subject' = 'later'
+                 AND new_record ? 'token_hash' AND new_record ->> 'token_hash' IS NULL
+                 AND NOT new_record ? 'last_active_at')",
+        &[&last],
+    )?;
+    let found: (i64, bool, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    if found == (3, true, 1) {
+        return Ok(());
+    }
+    Err(format!("events, one number each, sessions tracked: {found:?}").into())
 }
 
 /// A restored database says itself that it is not the one that sealed last, and seals on once that is declared.

@@ -202,7 +202,7 @@ fn a_published_log_becomes_an_archive() -> Result<()> {
     ends.publisher.batch_execute(HISTORY)?;
     ends.subscriber.batch_execute("SELECT audit.maintain_partitions(1)")?;
     ends.subscribe(
-        "FOR TABLE audit.audit_log, audit.guard_events
+        "FOR TABLE audit.audit_log, audit.guard_events, audit.security_events
          WITH (publish = 'insert', publish_via_partition_root = true)",
     )?;
     same_log(&mut ends)?;
@@ -212,7 +212,8 @@ fn a_published_log_becomes_an_archive() -> Result<()> {
         "SELECT audit.maintain_partitions(40);
          BEGIN; INSERT INTO app.plain SELECT i FROM generate_series(1, 5000) AS i; SAVEPOINT a;
          DELETE FROM app.plain; ROLLBACK TO a; UPDATE app.stock SET v = v + 1; COMMIT;
-         TRUNCATE app.plain; SELECT audit.disable_tracking('app.stock', reason => 'moved');",
+         TRUNCATE app.plain; SELECT audit.disable_tracking('app.stock', reason => 'moved');
+         SELECT audit.log_security_event('logout', subject => 'ada');",
     )?;
     ends.catch_up()?;
     same_log(&mut ends)?;
@@ -228,7 +229,7 @@ fn a_published_log_becomes_an_archive() -> Result<()> {
 
 /// Each event once, each column equal.
 fn same_log(ends: &mut Ends) -> Result<()> {
-    for table in ["audit_log", "guard_events"] {
+    for table in ["audit_log", "guard_events", "security_events"] {
         let query = format!(
             "SELECT count(*), md5(string_agg(l::text, ' ' ORDER BY logged_at, id)) FROM audit.{table} AS l"
         );

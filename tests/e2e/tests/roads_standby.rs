@@ -2,7 +2,7 @@
 
 use audit_guard_e2e::cluster::{Cluster, Server};
 use audit_guard_e2e::travel::{
-    HISTORY, contents, goes_on, leaves_are_free, only_months_missing, refuses, same, wait_until,
+    HISTORY, LOGINS, contents, goes_on, leaves_are_free, only_months_missing, refuses, same, wait_until,
 };
 use audit_guard_e2e::{Result, judge};
 use postgres::Client;
@@ -19,6 +19,10 @@ const WRITES: &[&str] = &[
     "SELECT audit.enable_tracking('app.plain', detail => 'delta')",
     "INSERT INTO audit.audit_log SELECT * FROM audit.audit_log",
     "DELETE FROM audit.audit_log",
+    "SELECT audit.begin_login_attempt('new@example.org', '192.0.2.1')",
+    "SELECT audit.finish_login_attempt(id, false) FROM audit.login_attempts",
+    "SELECT audit.log_security_event('logout', subject => 'ada')",
+    "SELECT audit.create_user_session(subject => 'ada', ip_address => '192.0.2.1')",
 ];
 
 #[test]
@@ -86,5 +90,9 @@ fn reads(client: &mut Client, between: &str) -> Result<()> {
     assert_eq!(client.query_one(HISTORY_OF_ONE, &[])?.get::<_, i64>(0), 3, "record_history");
     assert_eq!(client.query_one(AS_OF, &[&between])?.get::<_, String>(0), "first", "record_as_of");
     assert_eq!(client.query_one(TABLE_AS_OF, &[&between])?.get::<_, String>(0), "first", "table_as_of");
+    for (question, answer) in LOGINS {
+        let found: Option<String> = client.query_one(*question, &[])?.try_get(0)?;
+        assert_eq!(found.as_deref(), Some(*answer), "{question}");
+    }
     Ok(())
 }

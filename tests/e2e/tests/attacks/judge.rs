@@ -19,6 +19,11 @@ const TABLES: &[&str] = &[
     "audit.holds",
     "audit.hold_releases",
     "audit.denied_attempts",
+    "audit.security_events",
+    "audit.user_sessions",
+    "audit.login_counters",
+    "audit.login_networks",
+    "audit.login_attempts",
     "vault.records",
     "vault.parts",
 ];
@@ -135,11 +140,16 @@ impl Sight {
                 }
             }
         }
-        let events = client.batch_execute("BEGIN; UPDATE audit.guard_events SET reason = 'x'");
-        self.fact(format!(
-            "UPDATE of guard_events: {}",
-            events.map_or_else(|e| code(&e), |()| "passes".to_owned())
-        ));
+        for statement in [
+            "UPDATE audit.guard_events SET reason = 'x'",
+            "UPDATE audit.security_events SET description = 'x'",
+            "DELETE FROM audit.security_events",
+            "TRUNCATE audit.security_events",
+        ] {
+            let answer = client.batch_execute(&format!("BEGIN; {statement}"));
+            client.batch_execute("ROLLBACK")?;
+            self.fact(format!("{statement}: {}", answer.map_or_else(|e| code(&e), |()| "passes".to_owned())));
+        }
         Ok(())
     }
 

@@ -1,10 +1,14 @@
 //! Settings of the extension. None can be changed by an ordinary user.
 
+mod security;
+
 use crate::pg::session;
 use audit_guard_core::request::RequestRules;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
 use std::ffi::CString;
 use std::time::Duration;
+
+pub(crate) use security::{fold_plus_tags, ipv6_prefix, login_window, touch_interval, trusts_login};
 
 /// Which entry of x-forwarded-for, counted from the right, is the client: the number of proxies that append
 /// to it. One, because one proxy in front of the API is the usual set-up.
@@ -138,6 +142,7 @@ pub(crate) fn define() {
         GucFlags::default(),
     );
     define_ledger();
+    security::define();
     session::reserve_settings(c"audit_guard");
 }
 
@@ -197,7 +202,12 @@ pub(crate) fn denial_slots() -> usize {
 pub(crate) fn works_in(database: &str) -> bool {
     let names = DATABASES.get().unwrap_or_default();
     let names = names.to_string_lossy();
-    names.trim().is_empty() || names.split(',').any(|name| name.trim() == database)
+    names.trim().is_empty() || lists(&names, database)
+}
+
+/// Whether a name is one of a list with commas.
+fn lists(names: &str, name: &str) -> bool {
+    names.split(',').any(|listed| listed.trim() == name)
 }
 
 /// In microseconds.
