@@ -235,7 +235,7 @@ BEGIN
         WHERE a.attrelid = target AND a.attnum > 0 AND NOT a.attisdropped
           AND a.attname = ANY (CASE WHEN stream IS NULL THEN '{subject,user_id}'::name[]
                                     ELSE '{actor_id,subject}' END)
-        ORDER BY a.attname LIMIT 1;
+        ORDER BY a.attname <> 'subject', a.attname LIMIT 1;
         wrong := CASE WHEN subject_column IS NULL
                       THEN format('%s has no column that names a person: subject, user_id', target)
                       ELSE audit._wrong_value(target, stream, subject_column, subject) END;

@@ -107,13 +107,15 @@ AS $body$
          'USING brin (attempted_at, id) WITH (autosummarize = on)', false),
         ('audit.security_events', 'logged_at_idx',
          'USING brin (logged_at, number, id) WITH (autosummarize = on)', false),
-        ('audit.security_events', 'user_idx', 'USING btree (user_id, logged_at) WHERE user_id IS NOT NULL', false),
-        ('audit.security_events', 'subject_idx', 'USING btree (subject, logged_at) WHERE subject IS NOT NULL', false),
+        ('audit.security_events', 'user_idx',
+         'USING btree (user_id, logged_at) WHERE user_id IS NOT NULL', false),
+        ('audit.security_events', 'subject_idx',
+         'USING btree (subject, logged_at) WHERE subject IS NOT NULL', false),
         ('audit.security_events', 'type_idx', 'USING btree (event_type, logged_at)', false),
         ('audit.security_events', 'severity_idx',
          'USING btree (severity, logged_at) WHERE severity IN (''warning'', ''critical'')', false),
-        ('audit.security_events', 'tenant_idx', 'USING btree (tenant_id, logged_at) WHERE tenant_id IS NOT NULL',
-         false)
+        ('audit.security_events', 'tenant_idx',
+         'USING btree (tenant_id, logged_at) WHERE tenant_id IS NOT NULL', false)
     ) v(stream, suffix, definition, on_request)
     WHERE v.stream = _leaf_indexes.stream::text
       AND (NOT v.on_request

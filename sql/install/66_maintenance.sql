@@ -59,7 +59,8 @@ BEGIN
         PERFORM audit.maintain_partitions();
         RETURN '';
     ELSIF kind = 'sessions' THEN
-        RETURN CASE WHEN audit.expire_sessions(1000) = 1000 THEN 'more' ELSE '' END;
+        RETURN CASE WHEN audit.expire_sessions(1000) = 1000 OR audit._sweep_logins(1000) >= 1000 THEN 'more'
+                    ELSE '' END;
     END IF;
     RETURN (SELECT CASE WHEN bool_or(r.more) THEN 'more' ELSE '' END FROM audit.apply_retention() r);
 END

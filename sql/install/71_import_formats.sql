@@ -417,5 +417,5 @@ END
 $body$;
 COMMENT ON FUNCTION audit.import_history(regclass, text, timestamptz) IS
     'takes over what another tool recorded (supa_audit, audit_trigger, pgmemento, colony), under its own '
-    'times; what is hidden now stays out, and what was imported before is skipped. Of colony, security_events and '
-    'user_sessions are recognised by their columns';
+    'times; what is hidden now stays out, and what was imported before is skipped. Of colony, security_events '
+    'and user_sessions are recognised by their columns';

@@ -66,7 +66,7 @@ CREATE FUNCTION audit._is_about(own audit.ledger_streams, subject text) RETURNS 
 LANGUAGE sql STABLE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $body$
-    SELECT audit._held_by_value(t.id, t.id, p.name, subject)
+    SELECT string_agg(audit._held_by_value(t.id, t.id, p.name, subject), ' OR ')
            || CASE WHEN own.stream = 'audit_log'
                    THEN format(' OR lower(%1$L) IN (lower(r.new_record ->> ''subject''), '
                                'lower(r.new_record ->> ''user_id''), lower(r.old_record ->> ''subject''), '
@@ -130,7 +130,8 @@ AS $body$
 DECLARE
     table_name constant regclass := format('%I.%I', own.table_schema, own.table_name);
     has_uuid constant boolean := EXISTS (
-        SELECT FROM pg_attribute a WHERE a.attrelid = table_name AND a.attname = 'id' AND a.atttypid = 'uuid'::regtype);
+        SELECT FROM pg_attribute a
+        WHERE a.attrelid = table_name AND a.attname = 'id' AND a.atttypid = 'uuid'::regtype);
     number bigint;
 BEGIN
     IF has_uuid AND audit._as_uuid(id) IS NOT NULL THEN
@@ -253,7 +254,8 @@ BEGIN
         ORDER BY s.stream_no
     LOOP
         own_fields := CASE WHEN audit._documents(own.stream) <> '{}' THEN wanted
-                           ELSE ARRAY(SELECT f.name FROM unnest(wanted) f(name) WHERE f.name = ANY (own.erasable)) END;
+                           ELSE ARRAY(SELECT f.name FROM unnest(wanted) f(name)
+                                      WHERE f.name = ANY (own.erasable)) END;
         held := coalesce(audit._held_by(own), '''{}''::bigint[]');
         stream := own.stream;
         rows_redacted := 0;
@@ -276,7 +278,8 @@ BEGIN
         LOOP
             more := rows_redacted >= budget;
             EXIT WHEN more;
-            PERFORM audit._redact_row(own, target.number, target.transaction_id, own_fields, legal_basis, ticket);
+            PERFORM audit._redact_row(own, target.number, target.transaction_id, own_fields, legal_basis,
+                                      ticket);
             rows_redacted := rows_redacted + 1;
         END LOOP;
         budget := budget - rows_redacted;
@@ -292,6 +295,6 @@ END
 $body$;
 COMMENT ON FUNCTION audit.redact_subject(text, text[], text, text, integer) IS
     'erases fields wherever a stream is about a person: in audit_log the rows that the person is (record_id), '
-    'made (actor_id) or is named in (subject, user_id of the recorded row), in security_events those whose subject, '
-    'user_id or email is the person, elsewhere those the person made. '
+    'made (actor_id) or is named in (subject, user_id of the recorded row), in security_events those whose '
+    'subject, user_id or email is the person, elsewhere those the person made. '
     'Rows that are held stay, and are counted. Call it again while more is true';

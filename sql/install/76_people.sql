@@ -39,7 +39,10 @@ LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $body$
 BEGIN
-    RETURN CASE WHEN length(value) = 36 AND value ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN value::uuid END;
+    IF length(value) = 36 AND value ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN
+        RETURN value::uuid;
+    END IF;
+    RETURN NULL;
 END
 $body$;
 COMMENT ON FUNCTION audit._as_uuid(text) IS 'internal: a uuid as people write it; null when the text is none';
@@ -62,7 +65,8 @@ BEGIN
 END
 $body$;
 COMMENT ON FUNCTION audit._same_person(text, uuid) IS
-    'internal: a person from either of the two ways to name one; refuses two that differ; a blank text is nobody';
+    'internal: a person from either of the two ways to name one; refuses two that differ; a blank text is '
+    'nobody';
 
 CREATE FUNCTION audit._person() RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY INVOKER

@@ -36,16 +36,17 @@ CREATE TABLE audit.security_events (
     transaction_id bigint NOT NULL,
     salt uuid DEFAULT gen_random_uuid(),
     redaction bytea,
-    CONSTRAINT security_events_severity CHECK (severity IN ('info', 'warning', 'critical')),
-    CONSTRAINT security_events_outcome CHECK (outcome IN ('success', 'failure', 'denied')),
+    -- Lists as one constant: the server reads the conditions anew for every row.
+    CONSTRAINT security_events_severity CHECK (severity = ANY ('{info,warning,critical}')),
+    CONSTRAINT security_events_outcome CHECK (outcome = ANY ('{success,failure,denied}')),
     CONSTRAINT security_events_time CHECK (isfinite(logged_at)),
     CONSTRAINT security_events_content CHECK (
         redaction IS NOT NULL OR (description IS NOT NULL AND metadata IS NOT NULL))
 ) PARTITION BY RANGE (logged_at);
 
 COMMENT ON TABLE audit.security_events IS
-    'security events: logins, sessions, refusals and what an application reports; append-only, in one partition '
-    'per month';
+    'security events: logins, sessions, refusals and what an application reports; append-only, in one '
+    'partition per month';
 COMMENT ON COLUMN audit.security_events.id IS 'id of the event, in the order of time';
 COMMENT ON COLUMN audit.security_events.logged_at IS
     'clock time of the event, which is not the time of its commit';

@@ -1,6 +1,7 @@
 -- Purpose: writes security events.
 -- Who may call: audit_writer logs; functions with an underscore are internal.
--- Relies on: 77_security_events.sql; when they are called, on 76_security_native.sql and the counters of logins.
+-- Relies on: 77_security_events.sql; when they are called, on 76_security_native.sql and on what counts
+-- logins.
 
 -- The only way into the table. Persons and tenants are indexed, so they have an end.
 CREATE FUNCTION audit._write_event(
@@ -19,8 +20,9 @@ BEGIN
         PERFORM audit._prepare_security_events();
     END IF;
     INSERT INTO audit.security_events
-        (id, logged_at, event_type, severity, outcome, description, subject, user_id, tenant_id, session_id, email,
-         ip_address, user_agent, entity_type, entity_id, metadata, actor_role, login_role, transaction_id)
+        (id, logged_at, event_type, severity, outcome, description, subject, user_id, tenant_id, session_id,
+         email, ip_address, user_agent, entity_type, entity_id, metadata, actor_role, login_role,
+         transaction_id)
     VALUES
         (event_id, coalesce(at, clock_timestamp()), event_type,
          coalesce(severity, CASE
@@ -33,7 +35,8 @@ BEGIN
               ELSE 'success' END,
          coalesce(description, replace(event_type::text, '_', ' ')), left(subject, 500), user_id,
          left(tenant_id, 500), session_id, left(email, 320), ip_address, left(user_agent, 1000), entity_type,
-         entity_id, coalesce(metadata, '{}'), who.actor_role, who.login_role, pg_current_xact_id()::text::bigint);
+         entity_id, coalesce(metadata, '{}'), who.actor_role, who.login_role,
+         pg_current_xact_id()::text::bigint);
     RETURN event_id;
 END
 $body$;
@@ -83,9 +86,9 @@ BEGIN
     email := coalesce(email, metadata ->> 'email');
     ip_address := coalesce(ip_address, audit._request_ip());
     event_id := audit._write_event(
-        event_type, description, coalesce(subject, user_id::text), user_id, coalesce(session_id, who.session_id),
-        coalesce(tenant_id, who.tenant_id), email, ip_address, coalesce(user_agent, who.context ->> 'user_agent'),
-        entity_type, entity_id, metadata, severity, at);
+        event_type, description, coalesce(subject, user_id::text), user_id,
+        coalesce(session_id, who.session_id), coalesce(tenant_id, who.tenant_id), email, ip_address,
+        coalesce(user_agent, who.context ->> 'user_agent'), entity_type, entity_id, metadata, severity, at);
     IF event_type = 'login_failed' THEN
         PERFORM audit._count_failure(email, ip_address, at, metadata ->> 'device_fingerprint');
     ELSIF event_type = 'login_success' THEN
@@ -97,5 +100,5 @@ $body$;
 COMMENT ON FUNCTION audit.log_security_event(
     audit.security_event_type, text, uuid, uuid, jsonb, text, text, text, text, text, inet, text, text) IS
     'logs a security event and returns its id; what is not given is taken from the request: person, session, '
-    'tenant, address, program, and email from metadata; login_failed and login_success also count for the limits '
-    'of logins';
+    'tenant, address, program, and email from metadata; login_failed and login_success also count for the '
+    'limits of logins';

@@ -25,17 +25,6 @@ COMMENT ON COLUMN audit.session_status.expires_at IS 'when it ends even if it is
 
 -- Seconds and not days: an interval of days would mean another moment in another time zone, and no index may
 -- depend on that. plpgsql, because a query keeps its compiled form.
-CREATE FUNCTION audit._idle_ends(last_active_at timestamptz, idle_timeout interval) RETURNS timestamptz
-LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $body$
-BEGIN
-    RETURN last_active_at + make_interval(secs => extract(epoch FROM idle_timeout)::float8);
-END
-$body$;
-COMMENT ON FUNCTION audit._idle_ends(timestamptz, interval) IS
-    'internal: when a session ends that nobody uses any more';
-
 CREATE FUNCTION audit._session_ends(last_active_at timestamptz, idle_timeout interval, expires_at timestamptz)
 RETURNS timestamptz
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER

@@ -56,8 +56,8 @@ COMMENT ON COLUMN audit.login_attempts.budget IS
 COMMENT ON CONSTRAINT login_attempts_budget_check ON audit.login_attempts IS 'one of the three';
 
 -- No evidence, and nothing that a dump has to carry. Sixty-four rows, so that sessions rarely meet in one;
--- row -1 remembers when an attack was last put on record. There from the start: two sessions that would both make
--- a row would wait for each other.
+-- row -1 remembers when an attack was last put on record. There from the start: two sessions that would both
+-- make a row would wait for each other.
 CREATE TABLE audit.login_rate (
     shard smallint PRIMARY KEY,
     minute bigint NOT NULL DEFAULT 0,
@@ -67,7 +67,7 @@ CREATE TABLE audit.login_rate (
 ) WITH (fillfactor = 20);
 INSERT INTO audit.login_rate (shard) SELECT s.shard FROM generate_series(-1, 63) s(shard);
 COMMENT ON TABLE audit.login_rate IS 'how many logins fail per minute in the whole database';
-COMMENT ON COLUMN audit.login_rate.shard IS 'sessions are spread over the rows; -1: what was put on record';
+COMMENT ON COLUMN audit.login_rate.shard IS 'failures are spread over the rows; -1: what was put on record';
 COMMENT ON COLUMN audit.login_rate.minute IS 'the minute that is being counted, since 1970';
 COMMENT ON COLUMN audit.login_rate.failures IS 'failures in this minute';
 COMMENT ON COLUMN audit.login_rate.baseline IS 'failures per minute as they were before, the last hour most';

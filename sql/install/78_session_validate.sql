@@ -83,13 +83,12 @@ $body$;
 COMMENT ON FUNCTION audit._renew_session(uuid, text[], text, inet, timestamptz) IS
     'internal: writes what validate_session has found out about a session that is alive';
 
--- One read decides, and mostly that is all. What has to be written is written, then the row is read again, so
--- that a session that was ended meanwhile is not called alive. A standby decides the same without writing.
-CREATE FUNCTION audit.validate_session(
-    session_id uuid, ip_address inet DEFAULT NULL, device_fingerprint text DEFAULT NULL,
-    token_hash bytea DEFAULT NULL)
+-- What has to be written is written, and then the row is read again: a session that was ended meanwhile must
+-- not be called alive. A standby decides the same without writing.
+CREATE FUNCTION audit._judge_session(
+    session_id uuid, ip_address inet, device_fingerprint text, token_hash bytea)
 RETURNS audit.session_status
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
@@ -109,7 +108,7 @@ BEGIN
                s.is_suspicious
         INTO session
         FROM audit.user_sessions s
-        WHERE s.id = validate_session.session_id;
+        WHERE s.id = _judge_session.session_id;
         IF session.subject IS NULL
            OR token_hash IS NOT NULL AND token_hash IS DISTINCT FROM session.token_hash THEN
             result.status := 'unknown';
@@ -118,7 +117,8 @@ BEGIN
         END IF;
         result.user_id := session.user_id;
         result.subject := session.subject;
-        result.idle_expires_at := audit._idle_ends(session.last_active_at, session.idle_timeout);
+        result.idle_expires_at := session.last_active_at
+                                  + make_interval(secs => extract(epoch FROM session.idle_timeout)::float8);
         result.expires_at := session.expires_at;
         ends_at := least(result.idle_expires_at, session.expires_at);
 
@@ -160,6 +160,39 @@ BEGIN
         END IF;
         RETURN result;
     END LOOP;
+END
+$body$;
+COMMENT ON FUNCTION audit._judge_session(uuid, inet, text, bytea) IS
+    'internal: validate_session for everything that is not as usual';
+
+-- As usual: alive, not suspicious, from the same place, noted a short time ago. One query answers that.
+CREATE FUNCTION audit.validate_session(
+    session_id uuid, ip_address inet DEFAULT NULL, device_fingerprint text DEFAULT NULL,
+    token_hash bytea DEFAULT NULL)
+RETURNS audit.session_status
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    result audit.session_status;
+BEGIN
+    SELECT 'active', s.id, s.user_id, s.subject, NULL,
+           s.last_active_at + make_interval(secs => extract(epoch FROM s.idle_timeout)::float8), s.expires_at
+    INTO result
+    FROM audit.user_sessions s
+    WHERE s.id = validate_session.session_id
+      AND s.terminated_at IS NULL
+      AND NOT s.is_suspicious
+      AND s.expires_at > clock_timestamp()
+      AND s.last_active_at > clock_timestamp() - least(audit._touch_interval(), s.idle_timeout / 10)
+      AND (validate_session.token_hash IS NULL OR s.token_hash = validate_session.token_hash)
+      AND coalesce(s.device_fingerprint = validate_session.device_fingerprint, true)
+      AND (coalesce(s.ip_address = validate_session.ip_address, true)
+           OR audit._login_network(s.ip_address) = audit._login_network(validate_session.ip_address));
+    IF FOUND THEN
+        RETURN result;
+    END IF;
+    RETURN audit._judge_session(session_id, ip_address, device_fingerprint, token_hash);
 END
 $body$;
 COMMENT ON FUNCTION audit.validate_session(uuid, inet, text, bytea) IS

@@ -17,12 +17,21 @@ BEGIN
         RAISE EXCEPTION 'email must not be blank' USING ERRCODE = 'invalid_parameter_value', HINT = retry;
     END IF;
     PERFORM audit._check_reason(reason, retry);
-    -- Where the account is known to be used, its own tries follow that of the account.
+    -- Where the account is known to be used, its own tries follow that of the account; logins under way are
+    -- counted there alone.
     UPDATE audit.login_counters c
     SET failures = NULL, reset_at = clock_timestamp()
     WHERE c.key = account AND c.failures IS NOT NULL
     RETURNING c.reset_at INTO at;
-    IF NOT FOUND THEN
+    IF NOT FOUND AND EXISTS (
+        SELECT FROM audit.login_attempts t WHERE audit._account_key(t.email) = account) THEN
+        INSERT INTO audit.login_counters AS c (key, reset_at)
+        VALUES (account, clock_timestamp())
+        ON CONFLICT ON CONSTRAINT login_counters_pkey DO UPDATE
+            SET failures = NULL, reset_at = clock_timestamp()
+        RETURNING c.reset_at INTO at;
+    END IF;
+    IF at IS NULL THEN
         RETURN 0;
     END IF;
     -- Events of the guard are kept for ever, so they do not say who.
@@ -33,7 +42,7 @@ END
 $body$;
 COMMENT ON FUNCTION audit.unlock_login(text, text) IS
     'forgets the failed logins of an account, so that it can be tried again; '
-    'returns 1, or 0 when there was none';
+    'returns 1, or 0 when none had failed';
 
 -- IPv4 written as IPv6 is meant as IPv4.
 CREATE FUNCTION audit._check_network(network cidr, reason text, call text) RETURNS cidr

@@ -17,13 +17,13 @@ DECLARE
     network constant inet := audit._login_network(ip_address);
     address constant inet := CASE WHEN family(network) = 4 THEN network ELSE set_masklen(ip_address, 128) END;
 BEGIN
-    RETURN ip_address IS NOT NULL AND EXISTS (
+    RETURN EXISTS (
         SELECT FROM audit.login_allowlist l
         WHERE l.network >>= address AND (l.expires_at IS NULL OR l.expires_at > at));
 END
 $body$;
 COMMENT ON FUNCTION audit._is_allowed(inet, timestamptz) IS
-    'internal: whether an address lies in a network that many people share';
+    'internal: whether an address lies in a network that many people share; none is 0.0.0.0';
 
 -- An account is recognised by what its events keep of the email, so that counters can be made again from
 -- them. Fixed plans: a login is often the first thing that a connection does, and a table that was empty when

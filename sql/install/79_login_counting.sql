@@ -9,8 +9,6 @@ CREATE FUNCTION audit._fail_on_account(
 RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off
-SET plan_cache_mode = force_generic_plan
 AS $body$
 DECLARE
     day_ago constant timestamptz := at - interval '24 hours';
@@ -48,16 +46,15 @@ COMMENT ON FUNCTION audit._fail_on_account(uuid, timestamptz, boolean, text, ine
 
 CREATE FUNCTION audit._fail_on_network(
     network inet, account uuid, at timestamptz, is_counted boolean, ip_address inet)
-RETURNS void
+RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off
-SET plan_cache_mode = force_generic_plan
 AS $body$
 DECLARE
     minutes constant integer := audit._login_window();
     tag constant integer := coalesce(audit._account_tag(account), 0);
     accounts integer;
+    is_new boolean := false;
 BEGIN
     IF is_counted THEN
         SELECT audit._accounts_in(n.failures, at, minutes) INTO accounts
@@ -67,7 +64,7 @@ BEGIN
         VALUES (_fail_on_network.network, audit._add_failure(NULL, at, tag))
         ON CONFLICT ON CONSTRAINT login_networks_pkey DO UPDATE
             SET failures = audit._add_failure(n.failures, at, tag)
-        RETURNING audit._accounts_in(n.failures, at, minutes) INTO accounts;
+        RETURNING audit._accounts_in(n.failures, at, minutes), n.xmax = 0 INTO accounts, is_new;
     END IF;
     IF accounts >= current_setting('audit_guard.login_max_attempts')::integer
        AND NOT audit._is_allowed(ip_address, at) THEN
@@ -82,41 +79,32 @@ BEGIN
                 NULL, NULL, ip_address, NULL, NULL, NULL, '{"kind": "password_spraying"}');
         END IF;
     END IF;
+    RETURN is_new;
 END
 $body$;
 COMMENT ON FUNCTION audit._fail_on_network(inet, uuid, timestamptz, boolean, inet) IS
-    'internal: counts a failure for a network and looks for password spraying';
+    'internal: counts a failure for a network and looks for password spraying; says whether it is new';
 
--- A sixtieth of each minute enters the memory of a row, so the last hour weighs most.
+-- A sixtieth of each minute enters the memory of a row, so the last hour weighs most. Parsed now, so no
+-- search_path misleads it, and the planner puts it where it is called.
 CREATE FUNCTION audit._rate_before(minute bigint, failures integer, baseline real, this_minute bigint)
 RETURNS real
-LANGUAGE plpgsql IMMUTABLE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $body$
-DECLARE
-    fading constant double precision := 59.0 / 60.0;
-BEGIN
-    IF minute >= this_minute THEN
-        RETURN baseline;
-    END IF;
-    RETURN (baseline * fading + failures * (1 - fading))
-           * power(fading, least(this_minute - minute - 1, 1000));
-END
-$body$;
+LANGUAGE sql IMMUTABLE SECURITY INVOKER
+RETURN CASE WHEN minute >= this_minute THEN baseline
+            ELSE (baseline * 59 + failures) / 60 * power(59.0::double precision / 60,
+                                                         least(this_minute - minute - 1, 1000)) END;
 COMMENT ON FUNCTION audit._rate_before(bigint, integer, real, bigint) IS
     'internal: how many failures per minute a row of login_rate remembers from before a minute';
 
--- Nobody waits here for others: a row that is in use is left out, and the count is a little too low.
-CREATE FUNCTION audit._count_rate(at timestamptz) RETURNS void
+-- Nobody waits here for others: a row that is in use is left out, and the count is a little too low. Any row,
+-- because one that a transaction changes many times gets slower each time.
+CREATE FUNCTION audit._count_rate(at timestamptz) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off
-SET plan_cache_mode = force_generic_plan
 AS $body$
 DECLARE
     this_minute constant bigint := floor(extract(epoch FROM at) / 60);
-    own_shard constant smallint := pg_backend_pid() % 64;
-    in_shard integer;
+    any_shard constant smallint := floor(random() * 64);
     all_failures bigint;
     usual real;
 BEGIN
@@ -124,10 +112,10 @@ BEGIN
     SET failures = CASE WHEN r.minute = this_minute THEN r.failures + 1 ELSE 1 END,
         baseline = audit._rate_before(r.minute, r.failures, r.baseline, this_minute),
         minute = this_minute
-    WHERE r.ctid = (SELECT f.ctid FROM audit.login_rate f WHERE f.shard = own_shard FOR UPDATE SKIP LOCKED)
-    RETURNING r.failures INTO in_shard;
-    IF in_shard % 8 <> 0 OR in_shard IS NULL THEN
-        RETURN;
+    WHERE r.ctid = (SELECT f.ctid FROM audit.login_rate f WHERE f.shard = any_shard FOR UPDATE SKIP LOCKED);
+    -- One look in eight failures is enough.
+    IF random() > 0.125 THEN
+        RETURN false;
     END IF;
     SELECT sum(r.failures) FILTER (WHERE r.minute = this_minute),
            sum(audit._rate_before(r.minute, r.failures, r.baseline, this_minute))
@@ -135,7 +123,7 @@ BEGIN
     FROM audit.login_rate r
     WHERE r.shard >= 0;
     IF all_failures < greatest(120, 10 * usual) THEN
-        RETURN;
+        RETURN false;
     END IF;
     UPDATE audit.login_rate r
     SET reported_at = at
@@ -149,16 +137,18 @@ BEGIN
             jsonb_build_object('kind', 'credential_stuffing', 'failures', all_failures,
                                'usual', round(usual)),
             'critical');
+        RETURN true;
     END IF;
+    RETURN false;
 END
 $body$;
 COMMENT ON FUNCTION audit._count_rate(timestamptz) IS
-    'internal: counts a failure of the whole database, and looks for credential stuffing';
+    'internal: counts a failure of the whole database, and looks for stuffing; whether it found any';
 
 -- For those that log a login without having begun it.
 CREATE FUNCTION audit._count_failure(
     email text, ip inet, at timestamptz, device_fingerprint text DEFAULT NULL)
-RETURNS void
+RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
@@ -167,7 +157,9 @@ AS $body$
 DECLARE
     account constant uuid := audit._account_key(left(email, 320));
     network constant inet := audit._login_network(ip);
-    is_new constant boolean := audit._fail_on_account(account, at, false, email, ip);
+    is_new_account constant boolean := audit._fail_on_account(account, at, false, email, ip);
+    is_new_network boolean;
+    is_attack boolean;
 BEGIN
     IF account IS NOT NULL THEN
         UPDATE audit.login_counters c
@@ -176,18 +168,19 @@ BEGIN
                         audit._device_key(account, left(device_fingerprint, 1000)))
           AND c.known_until > at;
     END IF;
-    PERFORM audit._fail_on_network(network, account, at, false, ip);
-    PERFORM audit._count_rate(clock_timestamp());
-    IF is_new THEN
-        PERFORM audit._sweep_somewhere();
+    is_new_network := audit._fail_on_network(network, account, at, false, ip);
+    is_attack := audit._count_rate(clock_timestamp());
+    IF is_new_account OR is_new_network THEN
+        PERFORM audit._sweep_somewhere(is_new_account, is_new_network);
     END IF;
+    RETURN is_attack;
 END
 $body$;
 COMMENT ON FUNCTION audit._count_failure(text, inet, timestamptz, text) IS
     'internal: counts a failed login for its account, its network, and where the account is known to be used';
 
 CREATE FUNCTION audit._count_success(email text, ip inet, device_fingerprint text, at timestamptz)
-RETURNS void
+RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan
@@ -196,9 +189,10 @@ DECLARE
     account constant uuid := audit._account_key(left(email, 320));
 BEGIN
     IF account IS NOT NULL THEN
-        PERFORM audit._reset_account(account, at);
-        PERFORM audit._know_login(account, ip, left(device_fingerprint, 1000), at, 'account');
+        RETURN audit._reset_account(account, at)
+            AND audit._know_login(account, ip, left(device_fingerprint, 1000), at, 'account');
     END IF;
+    RETURN false;
 END
 $body$;
 COMMENT ON FUNCTION audit._count_success(text, inet, text, timestamptz) IS

@@ -30,28 +30,32 @@ COMMENT ON FUNCTION audit._network_of(text) IS
 -- Every login that counts, from the events and from what is under way.
 CREATE FUNCTION audit._login_history(
     at timestamptz, OUT succeeded boolean, OUT is_open boolean, OUT account uuid, OUT network inet,
-    OUT pair uuid, OUT device uuid, OUT counted_at timestamptz, OUT budget text, OUT keeps_account boolean)
+    OUT pair uuid, OUT device uuid, OUT counted_at timestamptz, OUT logged_at timestamptz,
+    OUT budget text, OUT keeps_account boolean)
 RETURNS SETOF record
 LANGUAGE sql STABLE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $body$
     SELECT l.succeeded, l.is_open, k.account, k.network,
            CASE WHEN l.ip_address IS NOT NULL THEN audit._pair_key(k.account, k.network) END,
-           audit._device_key(k.account, left(l.device_fingerprint, 1000)), l.counted_at, l.budget,
-           l.keeps_account
+           audit._device_key(k.account, left(l.device_fingerprint, 1000)), l.counted_at,
+           l.logged_at, l.budget, l.keeps_account
     FROM (
         SELECT e.event_type = 'login_success', false, e.email, e.ip_address,
                e.metadata ->> 'device_fingerprint',
                coalesce(audit._attempted_at(e.metadata #> '{audit_guard,attempted_at}'), e.logged_at),
+               e.logged_at,
                e.metadata #>> '{audit_guard,budget}',
                coalesce(e.metadata #> '{audit_guard,keeps_account}' = 'true', false)
         FROM audit.security_events e
         WHERE e.event_type = 'login_failed' AND e.logged_at > at - interval '24 hours'
            OR e.event_type = 'login_success' AND e.logged_at > at - interval '90 days' AND e.email IS NOT NULL
         UNION ALL
-        SELECT false, true, t.email, t.ip_address, t.device_fingerprint, t.attempted_at, t.budget, false
+        SELECT false, true, t.email, t.ip_address, t.device_fingerprint, t.attempted_at, t.attempted_at,
+               t.budget, false
         FROM audit.login_attempts t
-        ) l(succeeded, is_open, email, ip_address, device_fingerprint, counted_at, budget, keeps_account)
+        ) l(succeeded, is_open, email, ip_address, device_fingerprint, counted_at, logged_at, budget,
+            keeps_account)
     CROSS JOIN LATERAL (
         SELECT audit._account_key(l.email), audit._login_network(l.ip_address)) k(account, network)
 $body$;
@@ -84,7 +88,7 @@ BEGIN
         WHERE NOT h.succeeded AND h.counted_at > day_ago AND (h.counted_at > r.reset_at) IS NOT FALSE
     ), known AS (
         SELECT k.key, h.account, max(h.counted_at) + interval '90 days' AS known_until,
-               min(h.counted_at) AS known_at, max(h.counted_at) FILTER (WHERE k.resets) AS reset_at
+               min(h.logged_at) AS known_at, max(h.counted_at) FILTER (WHERE k.resets) AS reset_at
         FROM history h
         CROSS JOIN LATERAL (
             VALUES (h.pair, h.budget IS DISTINCT FROM 'device'), (h.device, true)) k(key, resets)

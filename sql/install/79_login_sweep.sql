@@ -2,7 +2,24 @@
 -- Who may call: nobody directly; new rows, expire_sessions and the worker have it done.
 -- Relies on: 78_login_tables.sql; when they are called, on 79_login_counting.sql.
 
--- A row takes about 64 bytes of its table.
+-- How many rows of some blocks are too many, as far as these blocks can tell: a table never gets shorter, so
+-- its length says little. Few go at a time, or whoever makes new rows would have others' failures forgotten.
+CREATE FUNCTION audit._login_surplus(target regclass, blocks bigint, rows_there bigint) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    all_blocks constant bigint := greatest(
+        pg_relation_size(target) / current_setting('block_size')::integer, 1);
+    share constant numeric := least(blocks, all_blocks)::numeric / all_blocks;
+BEGIN
+    RETURN least(rows_there - ceil(current_setting('audit_guard.login_max_keys')::integer * share),
+                 16 * blocks);
+END
+$body$;
+COMMENT ON FUNCTION audit._login_surplus(regclass, bigint, bigint) IS
+    'internal: how many of the rows of some blocks have to go, when the whole table is like them';
+
 CREATE FUNCTION audit._sweep_counters(first_block bigint, blocks bigint, max_rows integer) RETURNS integer
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -14,29 +31,46 @@ DECLARE
     day_ago constant timestamptz := at - interval '24 hours';
     begins_at constant tid := format('(%s,0)', first_block);
     ends_at constant tid := format('(%s,0)', first_block + blocks);
-    is_full constant boolean :=
-        pg_relation_size('audit.login_counters') / 64 > current_setting('audit_guard.login_max_keys')::bigint;
     tries constant integer := current_setting('audit_guard.login_max_attempts')::integer;
     minutes constant integer := audit._login_window();
+    rows_there bigint;
+    surplus bigint;
     swept integer;
+    crowded_out integer := 0;
 BEGIN
     DELETE FROM audit.login_counters c
     WHERE c.ctid = ANY (ARRAY(
         SELECT s.ctid
         FROM audit.login_counters s
         WHERE s.ctid >= begins_at AND s.ctid < ends_at
-          AND (s.known_until > at) IS NOT TRUE
-          AND ((greatest(s.reset_at, audit._newest_failure(s.failures)) > day_ago) IS NOT TRUE
-               OR is_full AND audit._has_room(s.failures, s.reset_at, at, tries, minutes, true))
+          AND (s.known_until > at OR s.reset_at > day_ago OR audit._newest_failure(s.failures) > day_ago)
+              IS NOT TRUE
         LIMIT max_rows
         FOR UPDATE SKIP LOCKED));
     GET DIAGNOSTICS swept = ROW_COUNT;
-    RETURN swept;
+
+    SELECT count(*) INTO rows_there
+    FROM audit.login_counters s
+    WHERE s.ctid >= begins_at AND s.ctid < ends_at AND (s.known_until > at) IS NOT TRUE;
+    surplus := least(audit._login_surplus('audit.login_counters', blocks, rows_there), max_rows - swept);
+    IF surplus > 0 THEN
+        DELETE FROM audit.login_counters c
+        WHERE c.ctid = ANY (ARRAY(
+            SELECT s.ctid
+            FROM audit.login_counters s
+            WHERE s.ctid >= begins_at AND s.ctid < ends_at AND (s.known_until > at) IS NOT TRUE
+              AND audit._has_room(s.failures, s.reset_at, at, tries, minutes, true)
+            ORDER BY greatest(s.reset_at, audit._newest_failure(s.failures)) NULLS FIRST
+            LIMIT surplus
+            FOR UPDATE SKIP LOCKED));
+        GET DIAGNOSTICS crowded_out = ROW_COUNT;
+    END IF;
+    RETURN swept + crowded_out;
 END
 $body$;
 COMMENT ON FUNCTION audit._sweep_counters(bigint, bigint, integer) IS
-    'internal: removes what is over from some blocks of login_counters, and when there are too many rows '
-    'also what blocks nobody; returns how many rows';
+    'internal: removes what is over from some blocks of login_counters, and when there are too many also the '
+    'oldest that block nobody; returns how many';
 
 CREATE FUNCTION audit._sweep_networks(first_block bigint, blocks bigint, max_rows integer) RETURNS integer
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER
@@ -49,40 +83,45 @@ DECLARE
     day_ago constant timestamptz := at - interval '24 hours';
     begins_at constant tid := format('(%s,0)', first_block);
     ends_at constant tid := format('(%s,0)', first_block + blocks);
-    is_full constant boolean :=
-        pg_relation_size('audit.login_networks') / 64 > current_setting('audit_guard.login_max_keys')::bigint;
     tries constant integer := audit._network_tries(
         current_setting('audit_guard.login_max_attempts')::integer);
     minutes constant integer := audit._login_window();
+    rows_there bigint;
+    surplus bigint;
     swept integer;
+    crowded_out integer := 0;
 BEGIN
     DELETE FROM audit.login_networks n
     WHERE n.ctid = ANY (ARRAY(
         SELECT s.ctid
         FROM audit.login_networks s
         WHERE s.ctid >= begins_at AND s.ctid < ends_at
-          AND ((audit._newest_failure(s.failures) > day_ago) IS NOT TRUE
-               OR is_full AND audit._has_room(s.failures, NULL, at, tries, minutes, false))
+          AND (audit._newest_failure(s.failures) > day_ago) IS NOT TRUE
         LIMIT max_rows
         FOR UPDATE SKIP LOCKED));
     GET DIAGNOSTICS swept = ROW_COUNT;
-    RETURN swept;
+
+    SELECT count(*) INTO rows_there
+    FROM audit.login_networks s
+    WHERE s.ctid >= begins_at AND s.ctid < ends_at;
+    surplus := least(audit._login_surplus('audit.login_networks', blocks, rows_there), max_rows - swept);
+    IF surplus > 0 THEN
+        DELETE FROM audit.login_networks n
+        WHERE n.ctid = ANY (ARRAY(
+            SELECT s.ctid
+            FROM audit.login_networks s
+            WHERE s.ctid >= begins_at AND s.ctid < ends_at
+              AND audit._has_room(s.failures, NULL, at, tries, minutes, false)
+            ORDER BY audit._newest_failure(s.failures) NULLS FIRST
+            LIMIT surplus
+            FOR UPDATE SKIP LOCKED));
+        GET DIAGNOSTICS crowded_out = ROW_COUNT;
+    END IF;
+    RETURN swept + crowded_out;
 END
 $body$;
 COMMENT ON FUNCTION audit._sweep_networks(bigint, bigint, integer) IS
     'internal: the same for login_networks';
-
--- Whoever adds a row looks at one block, so rows cannot pile up, whether or not anybody else sweeps.
-CREATE FUNCTION audit._sweep_somewhere() RETURNS void
-LANGUAGE plpgsql VOLATILE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $body$
-BEGIN
-    PERFORM audit._sweep_counters(audit._some_block('audit.login_counters', 1), 1, 1000);
-    PERFORM audit._sweep_networks(audit._some_block('audit.login_networks', 1), 1, 1000);
-END
-$body$;
-COMMENT ON FUNCTION audit._sweep_somewhere() IS 'internal: removes what is over from one block of each table';
 
 CREATE FUNCTION audit._some_block(target regclass, blocks bigint) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER
@@ -95,6 +134,27 @@ END
 $body$;
 COMMENT ON FUNCTION audit._some_block(regclass, bigint) IS
     'internal: a block of a table, by chance, with so many blocks from there to its end';
+
+-- Whoever makes a new row looks at one block, one time in eight: a block has about a hundred rows, so what is
+-- over cannot pile up, whether or not anybody else sweeps.
+CREATE FUNCTION audit._sweep_somewhere(is_new_account boolean, is_new_network boolean) RETURNS integer
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    swept integer := 0;
+BEGIN
+    IF is_new_account AND random() < 0.125 THEN
+        swept := audit._sweep_counters(audit._some_block('audit.login_counters', 1), 1, 1000);
+    END IF;
+    IF is_new_network AND random() < 0.125 THEN
+        swept := swept + audit._sweep_networks(audit._some_block('audit.login_networks', 1), 1, 1000);
+    END IF;
+    RETURN swept;
+END
+$body$;
+COMMENT ON FUNCTION audit._sweep_somewhere(boolean, boolean) IS
+    'internal: now and then removes what is over from one block of a table that got a new row';
 
 -- Accounts first, then networks, as everywhere: others may be waiting for both.
 CREATE FUNCTION audit._sweep_attempts(max_rows integer) RETURNS integer

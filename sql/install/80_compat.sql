@@ -217,8 +217,8 @@ END
 $body$;
 COMMENT ON FUNCTION audit.install_compat(name, text[], boolean) IS
     'makes the names that code written for the earlier functions uses, and returns what is there now: part '
-    'security are the views user_sessions and security_events with their functions and type in that schema, part '
-    'guard is prevent_audit_log_tampering() in that schema; part capture is the view audit.audit_log_compat, '
+    'security are the views user_sessions and security_events with their functions and type in that schema, '
+    'part guard is prevent_audit_log_tampering() in that schema; part capture is the view audit.audit_log_compat, '
     'which is always there; replace renews what an earlier call made; for superusers';
 
 CREATE FUNCTION audit.remove_compat(target_schema name DEFAULT 'public') RETURNS SETOF text

@@ -1,5 +1,6 @@
 -- Purpose: sessions and security events under the names, columns and arguments that earlier code uses.
--- Who may call: internal, from install_compat; what it makes is for audit_writer, audit_reader and service_role.
+-- Who may call: internal, from install_compat; what it makes is for audit_writer, audit_reader and
+-- service_role.
 -- Relies on: 77_security_log.sql, 78_sessions.sql, 79_login_check.sql, 80_compat.sql.
 
 -- Attached by install_compat only, and nobody else may: so the right to insert into its view is what decides.
@@ -10,17 +11,18 @@ AS $body$
 BEGIN
     IF NEW.id IS NOT NULL OR NEW.logged_at IS NOT NULL THEN
         RAISE EXCEPTION 'id and logged_at of a security event are given by the server'
-            USING ERRCODE = 'check_violation', HINT = 'Leave them out, and read them with RETURNING id, logged_at.';
+            USING ERRCODE = 'check_violation',
+                  HINT = 'Leave them out, and read them with RETURNING id, logged_at.';
     END IF;
     NEW.id := audit.log_security_event(
         event_type => NEW.event_type, description => NEW.description, user_id => NEW.user_id,
         session_id => NEW.session_id, metadata => NEW.metadata, severity => coalesce(NEW.severity, 'info'),
         tenant_id => NEW.community_id::text, entity_type => NEW.entity_type, entity_id => NEW.entity_id::text,
         ip_address => NEW.ip_address, user_agent => NEW.user_agent);
-    SELECT e.logged_at, e.description, e.user_id, e.session_id, e.metadata, e.severity, audit._as_uuid(e.tenant_id),
-           e.ip_address, e.user_agent
-    INTO NEW.logged_at, NEW.description, NEW.user_id, NEW.session_id, NEW.metadata, NEW.severity, NEW.community_id,
-         NEW.ip_address, NEW.user_agent
+    SELECT e.logged_at, e.description, e.user_id, e.session_id, e.metadata, e.severity,
+           audit._as_uuid(e.tenant_id), e.ip_address, e.user_agent
+    INTO NEW.logged_at, NEW.description, NEW.user_id, NEW.session_id, NEW.metadata, NEW.severity,
+         NEW.community_id, NEW.ip_address, NEW.user_agent
     FROM audit.security_events e
     WHERE e.transaction_id = pg_current_xact_id()::text::bigint AND e.id = NEW.id;
     RETURN NEW;
@@ -35,17 +37,18 @@ SET search_path = pg_catalog, pg_temp
 AS $body$
 BEGIN
     IF TG_TABLE_NAME = 'security_events' THEN
-        RAISE EXCEPTION '%.% is append-only: % refused', quote_ident(TG_TABLE_SCHEMA), quote_ident(TG_TABLE_NAME), TG_OP
+        RAISE EXCEPTION '%.% is append-only: % refused', quote_ident(TG_TABLE_SCHEMA),
+            quote_ident(TG_TABLE_NAME), TG_OP
             USING ERRCODE = 'restrict_violation',
                   HINT = 'Expired rows leave by retention only: SELECT * FROM audit.retention_plan();';
     END IF;
-    RAISE EXCEPTION '% on %.% is refused: sessions are changed by functions', TG_OP, quote_ident(TG_TABLE_SCHEMA),
-        quote_ident(TG_TABLE_NAME)
+    RAISE EXCEPTION '% on %.% is refused: sessions are changed by functions', TG_OP,
+        quote_ident(TG_TABLE_SCHEMA), quote_ident(TG_TABLE_NAME)
         USING ERRCODE = 'feature_not_supported',
-              HINT = format(CASE TG_OP WHEN 'INSERT' THEN 'SELECT %I.create_user_session(p_user_id, p_ip_address);'
-                                       WHEN 'UPDATE' THEN 'SELECT %I.update_session_activity(p_session_id);'
-                                       ELSE 'SELECT %I.terminate_session(p_session_id, ''logout'');' END,
-                            TG_TABLE_SCHEMA);
+              HINT = format('SELECT %I.%s;', TG_TABLE_SCHEMA,
+                            CASE TG_OP WHEN 'INSERT' THEN 'create_user_session(p_user_id, p_ip_address)'
+                                       WHEN 'UPDATE' THEN 'update_session_activity(p_session_id)'
+                                       ELSE 'terminate_session(p_session_id, ''logout'')' END);
 END
 $body$;
 COMMENT ON FUNCTION audit._refuse_compat_write() IS
@@ -95,7 +98,8 @@ AS $body$
          'user_id => p_user_id, session_id => p_session_id, metadata => p_metadata, severity => p_severity, '
          'tenant_id => p_community_id::text, entity_type => p_entity_type, entity_id => p_entity_id::text);'),
         (8, 'should_block_login',
-         'p_email text, p_ip_address inet, p_max_attempts integer DEFAULT 5, p_window_minutes integer DEFAULT 15',
+         'p_email text, p_ip_address inet, p_max_attempts integer DEFAULT 5, '
+         'p_window_minutes integer DEFAULT 15',
          'boolean STABLE',
          'RETURN audit.should_block_login(email => p_email, ip_address => p_ip_address, '
          'max_attempts => p_max_attempts, window_minutes => p_window_minutes);')
@@ -118,7 +122,8 @@ AS $body$
            AND coalesce(starts_with(obj_description(c.oid, 'pg_class'), 'audit_guard:'), false)
            AND EXISTS (SELECT FROM pg_rewrite r
                        JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
-                       WHERE r.ev_class = c.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjid = v.built_on)
+                       WHERE r.ev_class = c.oid AND d.refclassid = 'pg_class'::regclass
+                         AND d.refobjid = v.built_on)
     FROM views v
     CROSS JOIN target g
     LEFT JOIN pg_class c ON c.relnamespace = g.id AND c.relname = v.name
@@ -186,16 +191,18 @@ BEGIN
                 EXECUTE format(
                     'CREATE OR REPLACE TRIGGER audit_guard_insert INSTEAD OF INSERT ON %1$s FOR EACH ROW '
                     'EXECUTE FUNCTION audit.%2$I(); '
-                    'CREATE OR REPLACE TRIGGER audit_guard_refuse INSTEAD OF UPDATE OR DELETE ON %1$s FOR EACH ROW '
-                    'EXECUTE FUNCTION audit._refuse_compat_write()', known.shim,
+                    'CREATE OR REPLACE TRIGGER audit_guard_refuse INSTEAD OF UPDATE OR DELETE ON %1$s '
+                    'FOR EACH ROW EXECUTE FUNCTION audit._refuse_compat_write()', known.shim,
                     CASE WHEN known.place = 3 THEN '_insert_compat_event' ELSE '_refuse_compat_write' END);
-                PERFORM audit._grant_shim('TABLE', known.shim, 'SELECT', '{audit_reader,authenticated,service_role}');
+                PERFORM audit._grant_shim('TABLE', known.shim, 'SELECT',
+                                          '{audit_reader,authenticated,service_role}');
                 EXECUTE format('GRANT INSERT, UPDATE, DELETE ON %s TO audit_writer', known.shim);
                 IF to_regrole('service_role') IS NOT NULL THEN
                     EXECUTE format('GRANT INSERT, UPDATE, DELETE ON %s TO service_role', known.shim);
                 END IF;
             ELSIF known.kind = 'FUNCTION' THEN
-                PERFORM audit._grant_shim('FUNCTION', p.oid::regprocedure::text, 'EXECUTE', '{audit_writer,service_role}')
+                PERFORM audit._grant_shim('FUNCTION', p.oid::regprocedure::text, 'EXECUTE',
+                                          '{audit_writer,service_role}')
                 FROM pg_proc p
                 WHERE p.pronamespace = to_regnamespace(quote_ident(target_schema))
                   AND format('%I.%I', target_schema, p.proname) = known.shim;
@@ -219,7 +226,8 @@ BEGIN
         SELECT s.* FROM audit._security_shims(target_schema) s WHERE s.is_ours ORDER BY s.place DESC
     LOOP
         EXECUTE format('DROP %s %s', known.kind,
-                       CASE WHEN known.kind = 'FUNCTION' THEN known.found::regprocedure::text ELSE known.shim END);
+                       CASE WHEN known.kind = 'FUNCTION' THEN known.found::regprocedure::text
+                            ELSE known.shim END);
         RETURN NEXT known.shim || CASE WHEN known.kind = 'FUNCTION' THEN '()' ELSE '' END;
     END LOOP;
 END

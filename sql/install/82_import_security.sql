@@ -54,7 +54,8 @@ BEGIN
         PERFORM audit._prepare_sessions();
     END IF;
     PERFORM audit._record_event('history_imported', format('audit.%I', part), NULL, jsonb_build_object(
-        'format', 'colony', 'source', source::text, 'rows', row_count, 'covers_from', first, 'covers_until', last));
+        'format', 'colony', 'source', source::text, 'rows', row_count, 'covers_from', first,
+        'covers_until', last));
 END
 $body$;
 COMMENT ON FUNCTION audit._import_security_begin(text, regclass, bigint, timestamptz, timestamptz) IS
@@ -84,13 +85,15 @@ AS $body$
 BEGIN
     PERFORM audit._check_import_begun('security_events');
     INSERT INTO audit.security_events
-        (id, logged_at, event_type, severity, outcome, description, subject, user_id, tenant_id, session_id, email,
-         ip_address, user_agent, entity_type, entity_id, metadata, actor_role, login_role, transaction_id)
+        (id, logged_at, event_type, severity, outcome, description, subject, user_id, tenant_id, session_id,
+         email, ip_address, user_agent, entity_type, entity_id, metadata, actor_role, login_role,
+         transaction_id)
     SELECT e.id, e.logged_at, e.event_type, e.severity,
            CASE WHEN e.event_type = 'login_failed' THEN 'failure'
                 WHEN e.event_type IN ('access_blocked', 'blacklist_hit', 'permission_denied') THEN 'denied'
                 ELSE 'success' END,
-           e.description, e.user_id::text, e.user_id, left(e.tenant_id, 500), e.session_id, left(e.metadata ->> 'email', 320),
+           e.description, e.user_id::text, e.user_id, left(e.tenant_id, 500), e.session_id,
+           left(e.metadata ->> 'email', 320),
            e.ip_address, left(e.user_agent, 1000), e.entity_type, e.entity_id,
            CASE WHEN jsonb_typeof(e.metadata) = 'object' THEN e.metadata
                 ELSE jsonb_strip_nulls(jsonb_build_object('metadata', e.metadata)) END
@@ -115,9 +118,9 @@ DECLARE
 BEGIN
     PERFORM audit._check_import_begun('user_sessions');
     INSERT INTO audit.user_sessions
-        (id, subject, user_id, auth_session_id, device_fingerprint, device_id, device_type, device_model, browser,
-         browser_version, os, os_version, screen_resolution, ip_address, country, region, city, latitude, longitude,
-         profile, idle_timeout, expires_at, created_at, last_active_at, terminated_at, termination_reason,
+        (id, subject, user_id, auth_session_id, device_fingerprint, device_id, device_type, device_model,
+         browser, browser_version, os, os_version, screen_resolution, ip_address, country, region, city,
+         latitude, longitude, profile, idle_timeout, expires_at, created_at, last_active_at, terminated_at, termination_reason,
          is_suspicious, suspicious_reason, app_version)
     SELECT s.id, s.user_id::text, s.user_id, left(s.auth_session_id, 1000), left(s.device_fingerprint, 500),
            left(s.device_id, 1000),
@@ -158,23 +161,25 @@ DECLARE
              'AND s.severity IN (''info'', ''warning'', ''critical'') AND s.description IS NOT NULL'
         ELSE 's.user_id IS NOT NULL AND s.ip_address IS NOT NULL AND isfinite(s.last_active_at) '
              'AND coalesce(isfinite(s.expires_at), true) AND coalesce(isfinite(s.terminated_at), true) '
-             'AND coalesce(s.termination_reason IN (''logout'', ''expired'', ''admin_revoke'', ''security''), true) '
+             'AND coalesce(s.termination_reason IN (''logout'', ''expired'', ''admin_revoke'', ''security''), '
+             'true) '
              'AND coalesce(abs(s.latitude) <= 90, true) AND coalesce(abs(s.longitude) <= 180, true)' END;
     entries text;
     totals record;
     batch record;
 BEGIN
     entries := format(
-        'SELECT s.*, %4$s, coalesce(s.id IS NOT NULL AND isfinite(s.%1$I) AND s.%1$I <= $2 AND %2$s, false) AS is_usable '
+        'SELECT s.*, %4$s, '
+        'coalesce(s.id IS NOT NULL AND isfinite(s.%1$I) AND s.%1$I <= $2 AND %2$s, false) AS is_usable '
         'FROM %3$s s WHERE $1 IS NULL OR s.%1$I >= $1', time_column, usable,
         audit._import_relation(source, 'colony', part),
         CASE WHEN is_event
-             THEN 's.community_id::text AS tenant_id, '
-                  's.event_type::text = ''login_failed'' AND s.logged_at > $2 - interval ''1 day'' AS is_recent_failure'
+             THEN 's.community_id::text AS tenant_id, s.event_type::text = ''login_failed'' '
+                  'AND s.logged_at > $2 - interval ''1 day'' AS is_recent_failure'
              ELSE 'false AS is_recent_failure' END);
     EXECUTE format('SELECT count(*) AS read, count(*) FILTER (WHERE e.is_usable) AS usable, '
-                   'min(e.%1$I) FILTER (WHERE e.is_usable) AS first, max(e.%1$I) FILTER (WHERE e.is_usable) AS last '
-                   'FROM (%2$s) e', time_column, entries)
+                   'min(e.%1$I) FILTER (WHERE e.is_usable) AS first, '
+                   'max(e.%1$I) FILTER (WHERE e.is_usable) AS last FROM (%2$s) e', time_column, entries)
     INTO totals USING since, moment;
     entries := format('SELECT e.* FROM (%1$s) e WHERE e.is_usable AND e.id NOT IN '
                       '(SELECT k.id FROM audit._import_security_known(%2$L, '
@@ -188,8 +193,9 @@ BEGIN
     IF totals.new > 0 THEN
         PERFORM audit._import_security_begin(part, source, totals.new, totals.first, totals.last);
         FOR batch IN EXECUTE format(
-            'SELECT array_agg(jsonb_populate_record(NULL::audit.%1$I, to_jsonb(b)) ORDER BY b.place) AS rows '
-            'FROM (SELECT e.*, row_number() OVER (ORDER BY e.%2$I, e.id) AS place FROM (%3$s) e) b '
+            'SELECT array_agg(jsonb_populate_record(NULL::audit.%1$I, to_jsonb(b)) ORDER BY b.place) AS rows, '
+            'count(*) AS row_count FROM (SELECT e.*, row_number() OVER (ORDER BY e.%2$I, e.id) AS place '
+            'FROM (%3$s) e) b '
             'GROUP BY (b.place - 1) / %4$s ORDER BY min(b.place)', part, time_column, entries, batch_rows)
             USING since, moment
         LOOP
@@ -198,7 +204,7 @@ BEGIN
             ELSE
                 PERFORM audit._import_sessions(batch.rows);
             END IF;
-            rows_imported := rows_imported + cardinality(batch.rows);
+            rows_imported := rows_imported + batch.row_count;
         END LOOP;
         IF rows_imported <> totals.new THEN
             RAISE EXCEPTION '% changed while it was imported', source

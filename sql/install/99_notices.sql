@@ -22,8 +22,8 @@ BEGIN
         IF to_regrole('supabase_auth_admin') IS NOT NULL THEN
             GRANT audit_writer TO supabase_auth_admin;
         END IF;
-        -- Where a role does not inherit, a membership alone gives it nothing before SET ROLE, which neither the
-        -- auth server nor the gateway gives for these.
+        -- Where a role does not inherit, a membership gives it nothing before SET ROLE, which the auth server
+        -- does not do.
         FOR command IN
             SELECT format('GRANT EXECUTE ON FUNCTION %s TO %I', p.oid::regprocedure, r.rolname)
             FROM pg_roles r
@@ -37,8 +37,8 @@ BEGIN
         END LOOP;
         GRANT SELECT ON audit.user_sessions, audit.security_events, audit_api.my_sessions TO authenticated;
         RAISE NOTICE 'Supabase found: service_role may read and write the audit trail (audit_reader, '
-                     'audit_writer), supabase_auth_admin may write (audit_writer), authenticated sees sessions and '
-                     'security events as far as audit.has_role() allows';
+                     'audit_writer), supabase_auth_admin may write (audit_writer), authenticated sees '
+                     'sessions and security events as far as audit.has_role() allows';
     END IF;
     IF NOT audit._is_preloaded() THEN
         RAISE NOTICE 'audit_guard % works without preloading; lockdown, the sealer and the recording of refused '

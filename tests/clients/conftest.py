@@ -22,6 +22,30 @@ GRANT audit_admin TO app;
 GRANT CREATE ON SCHEMA public TO app;
 """
 
+# The roles of a Supabase server, as its image makes them.
+SUPABASE_ROLES = """
+CREATE ROLE anon NOLOGIN;
+CREATE ROLE authenticated NOLOGIN;
+CREATE ROLE service_role NOLOGIN BYPASSRLS;
+CREATE ROLE supabase_auth_admin LOGIN NOINHERIT;
+GRANT anon, authenticated, service_role TO authenticator;
+"""
+SUPABASE = """
+CREATE SCHEMA auth AUTHORIZATION supabase_auth_admin;
+GRANT USAGE ON SCHEMA auth TO anon, authenticated, service_role;
+CREATE FUNCTION auth.uid() RETURNS uuid LANGUAGE sql STABLE AS
+$$ SELECT nullif(current_setting('request.jwt.claim.sub', true), '')::uuid $$;
+CREATE TABLE auth.users (id uuid PRIMARY KEY, email text);
+ALTER TABLE auth.users OWNER TO supabase_auth_admin;
+CREATE EXTENSION audit_guard;
+SELECT audit.maintain_partitions(0);
+GRANT audit_admin TO app;
+GRANT CREATE ON SCHEMA public TO app;
+INSERT INTO auth.users VALUES
+    ('3919cb6e-4215-4478-a960-6d3454326cec', 'ada@example.org'),
+    ('3919cb6e-4215-4478-a960-6d3454326ced', NULL);
+"""
+
 
 def prepare(cluster):
     """Roles, and a template database with the extension."""
@@ -51,6 +75,17 @@ def database(cluster, request):
 def admin(cluster, database):
     with cluster.administer(database) as connection:
         yield connection
+
+
+@pytest.fixture(scope="session")
+def supabase(cluster):
+    """A database that has what Supabase brings, and then the extension."""
+    with cluster.administer() as admin:
+        admin.execute(SUPABASE_ROLES)
+    cluster.create_database("supabase")
+    with cluster.administer("supabase") as admin:
+        admin.execute(SUPABASE)
+    return "supabase"
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 -- Attack: counters and tries of logins changed by hand, by somebody who is blocked
--- As: plain role
+-- As: plain role, superuser
+-- Open without preload: a superuser may write what is no evidence; rebuild_login_counters() makes it again
 -- On: stream
 
 UPDATE audit.login_counters SET failures = NULL, reset_at = now();

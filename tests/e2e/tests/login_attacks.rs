@@ -202,7 +202,8 @@ fn lockout_of_a_known_person() -> Result<()> {
 fn ten_thousand_addresses_of_one_customer() -> Result<()> {
     let (cluster, mut admin) = site("customer")?;
     let tries = format!(
-        "SELECT 'p' || i || '@example.org' AS email, '2001:db8:7:1::'::inet + i * 1844674407370955 AS address
+        "SELECT 'p' || i || '@example.org' AS email, ('2001:db8:7:1:' || to_hex(i) || '::' || to_hex(i))::inet
+             AS address
          FROM generate_series(1, {ADDRESSES}) AS i"
     );
     assert_eq!(attack(&mut admin, &tries)?, NETWORK_LIMIT);
@@ -276,7 +277,8 @@ fn random_emails_do_not_fill_the_disk() -> Result<()> {
         let bytes = format!("SELECT pg_total_relation_size('audit.{table}')");
         let bytes: i64 = admin.query_one(&bytes, &[])?.try_get(0)?;
         println!("{table}: {keys} keys, {bytes} bytes");
-        assert!((10..3000).contains(&keys), "{keys} keys in {table}");
+        // Far fewer would mean that the flood makes it forget failures that count.
+        assert!((500..3000).contains(&keys), "{keys} keys in {table}");
         assert!(bytes < 2_000_000, "{bytes} bytes of {table}");
     }
     for number in 0..10 {

@@ -26,7 +26,7 @@ CREATE TABLE public.user_sessions (id uuid PRIMARY KEY);
 CREATE TABLE public.audit_logs (id bigint PRIMARY KEY, ip_address text,
     created_at timestamptz NOT NULL DEFAULT now());
 INSERT INTO audit_logs VALUES (1, '203.0.113.9');
-SELECT * FROM audit.install_compat();
+SELECT * FROM audit.install_compat('public', '{guard,capture}');
 ALTER TABLE public.audit_logs
 ADD COLUMN IF NOT EXISTS session_id UUID REFERENCES public.user_sessions(id),
 ADD COLUMN IF NOT EXISTS phi_accessed BOOLEAN DEFAULT false,
@@ -124,7 +124,6 @@ RESET ROLE;
 :try ($$SELECT audit.install_compat('compat', NULL)$$) f;
 :try ($$SELECT audit.install_compat('compat', '{guard,NULL}')$$) f;
 :try ($$SELECT audit.install_compat('compat', replace => NULL)$$) f;
-:try ($$SELECT audit.install_compat('compat', '{guard,security}')$$) f;
 :try ($$SELECT audit.install_compat('compat', '{crisis}')$$) f;
 :try ($$SELECT audit.install_compat('compat', '{compliance}')$$) f;
 :try ($$SELECT audit.install_compat('compat', '{"x'');"}')$$) f;

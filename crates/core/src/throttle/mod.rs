@@ -6,11 +6,13 @@
 mod failures;
 mod keys;
 mod network;
+mod rate;
 mod window;
 
 pub use failures::{Entry, Failures, PLAIN_LIMIT, TAGGED_LIMIT};
 pub use keys::{account_key, account_tag, device_key, normalised, pair_key, person_hash};
 pub use network::login_network;
+pub use rate::usual_rate;
 pub use window::{DAILY_LIMIT, Moment, Rule};
 
 /// Microseconds of a minute, which is the shortest window.
