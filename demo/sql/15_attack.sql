@@ -8,7 +8,7 @@ FROM audit.check_login(' Ada@Lindenhof.example', '198.51.100.250');
 \echo
 SELECT blocked, remaining FROM audit.check_login('ada@lindenhof.example', '203.0.113.1');
 \echo
-\echo '-- What is left of it in the record: the tries that were answered, and one event for all that were not.'
+\echo '-- What the record keeps of it: the tries that were answered, and one event for all that were not.'
 \echo
 SELECT event_type, severity, outcome, count(*), count(DISTINCT ip_address) AS addresses
 FROM audit.security_events GROUP BY 1, 2, 3 ORDER BY min(logged_at);

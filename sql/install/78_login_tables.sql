@@ -10,7 +10,7 @@ CREATE TABLE audit.login_counters (
     known_until timestamptz,
     reported_at timestamptz,
     guessed_at timestamptz
-) WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
+) WITH (fillfactor = 95, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
 COMMENT ON TABLE audit.login_counters IS
     'the latest failed logins of each account, and of each device and network that an account was used from';
 COMMENT ON COLUMN audit.login_counters.key IS

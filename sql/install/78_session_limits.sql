@@ -69,7 +69,7 @@ COMMENT ON FUNCTION audit.terminate_session(uuid, text) IS
     'ends a session; true: this call ended it, false: it had ended before. reason: logout, expired, '
     'admin_revoke, security or replaced';
 
--- Behind the same lock as create_user_session: a login beside it either comes before and is ended, or after.
+-- A login at the limit ends sessions, too: behind the same lock, so that the two do not wait for each other.
 CREATE FUNCTION audit.terminate_all_sessions(
     user_id uuid DEFAULT NULL, subject text DEFAULT NULL, except_session uuid DEFAULT NULL,
     reason text DEFAULT 'admin_revoke')

@@ -170,7 +170,7 @@ BEGIN
     END IF;
     is_new_network := audit._fail_on_network(network, account, at, false, ip);
     is_attack := audit._count_rate(clock_timestamp());
-    IF is_new_account OR is_new_network THEN
+    IF (is_new_account OR is_new_network) AND random() < 0.125 THEN
         PERFORM audit._sweep_somewhere(is_new_account, is_new_network);
     END IF;
     RETURN is_attack;

@@ -3,7 +3,8 @@
 -- Relies on: 78_login_tables.sql; when they are called, on 79_login_counting.sql.
 
 -- How many rows of some blocks are too many, as far as these blocks can tell: a table never gets shorter, so
--- its length says little. Few go at a time, or whoever makes new rows would have others' failures forgotten.
+-- its length says little. Half a block goes at a time, the oldest rows first: whoever makes new ones must not
+-- have everybody's failures forgotten.
 CREATE FUNCTION audit._login_surplus(target regclass, blocks bigint, rows_there bigint) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -14,7 +15,7 @@ DECLARE
     share constant numeric := least(blocks, all_blocks)::numeric / all_blocks;
 BEGIN
     RETURN least(rows_there - ceil(current_setting('audit_guard.login_max_keys')::integer * share),
-                 16 * blocks);
+                 64 * blocks);
 END
 $body$;
 COMMENT ON FUNCTION audit._login_surplus(regclass, bigint, bigint) IS
@@ -144,17 +145,17 @@ AS $body$
 DECLARE
     swept integer := 0;
 BEGIN
-    IF is_new_account AND random() < 0.125 THEN
+    IF is_new_account THEN
         swept := audit._sweep_counters(audit._some_block('audit.login_counters', 1), 1, 1000);
     END IF;
-    IF is_new_network AND random() < 0.125 THEN
+    IF is_new_network THEN
         swept := swept + audit._sweep_networks(audit._some_block('audit.login_networks', 1), 1, 1000);
     END IF;
     RETURN swept;
 END
 $body$;
 COMMENT ON FUNCTION audit._sweep_somewhere(boolean, boolean) IS
-    'internal: now and then removes what is over from one block of a table that got a new row';
+    'internal: removes what is over from one block of each table that got a new row';
 
 -- Accounts first, then networks, as everywhere: others may be waiting for both.
 CREATE FUNCTION audit._sweep_attempts(max_rows integer) RETURNS integer

@@ -70,8 +70,8 @@ fn maintain(argument: Datum) {
     }
     let Some(next) = next.filter(|_| !only_looks) else { return };
     step("partitions");
-    // One bounded step per transaction. The next time begins with partitions again. Sessions come first: they take
-    // seconds, and what has expired can take longer than there is time.
+    // One bounded step per transaction. The next time begins with partitions again. Sessions come first: they
+    // take seconds, and what has expired can take longer than there is time.
     for kind in ["sessions", "retention"] {
         while step(kind) && time_until(next).is_some() {
             if worker::transaction(c"maintenance", || worker::is_wanted(database)) {

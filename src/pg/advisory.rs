@@ -12,7 +12,8 @@ pub(crate) enum Class {
     Person = 6,
 }
 
-/// Takes a lock in this database until the transaction ends; false when somebody else has it and we are not to wait.
+/// Takes a lock in this database until the transaction ends; false when somebody else has it and we are not
+/// to wait.
 pub(crate) fn lock(class: Class, number: u64, waits: bool) -> bool {
     let tag = pg_sys::LOCKTAG {
         locktag_field1: session::database().to_u32(),

@@ -2,7 +2,7 @@
 //!
 //! A time is a timestamptz as the server has it. No failures are NULL.
 
-use audit_guard_core::throttle::{Failures, MINUTE, Moment, Rule, usual_rate};
+use audit_guard_core::throttle::{Failures, MINUTE, Moment, Rule};
 use pgrx::prelude::*;
 
 /// Adds a failure; an infinite time adds none.
@@ -100,12 +100,6 @@ fn retry_after(
     let rule = Rule::new(max_attempts?, window_minutes?, daily == Some(true));
     let seconds = read(failures).retry_after(Moment { at: at?, reset_at }, rule);
     Some(i32::try_from(seconds).unwrap_or(i32::MAX))
-}
-
-/// How many failures per minute were usual before a minute.
-#[pg_extern(sql = false, immutable)]
-fn rate_before(minute: i64, failures: i32, baseline: f32, this_minute: i64) -> f32 {
-    usual_rate(minute, failures, baseline, this_minute)
 }
 
 fn read(failures: Option<&[u8]>) -> Failures {

@@ -6,7 +6,8 @@ use audit_guard_core::throttle;
 use pgrx::datum::Uuid;
 use pgrx::prelude::*;
 
-/// The key of an account, however its email is written; NULL for a blank one. Text is in the database's encoding.
+/// The key of an account, however its email is written; NULL for a blank one. Text is in the database's
+/// encoding.
 #[pg_extern(sql = false, stable)]
 fn account_key(email: &[u8]) -> Option<Uuid> {
     throttle::account_key(&encoding::to_utf8(email), settings::fold_plus_tags()).map(Uuid::from_bytes)

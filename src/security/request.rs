@@ -20,15 +20,15 @@ thread_local! {
     static CLAIMS: RefCell<Claims> = RefCell::new(Claims::default());
 }
 
-/// The address of the client as the application or a trusted proxy gives it; NULL when none does, also when the
-/// connection has one.
+/// The address of the client as the application or a trusted proxy gives it; NULL when none does, also when
+/// the connection has one.
 #[pg_extern(sql = false, stable)]
 fn request_ip() -> Option<Vec<u8>> {
     capture::request_ip()
 }
 
-/// The claims of the request as jsonb; NULL unless the session's login is trusted to say the truth, and what it says
-/// is an object.
+/// The claims of the request as jsonb; NULL unless the session's login is trusted to say the truth, and what
+/// it says is an object.
 #[pg_extern(sql = false, stable)]
 fn claims() -> Option<Vec<u8>> {
     let claims = session::setting(c"request.jwt.claims");

@@ -8,7 +8,8 @@ use pgrx::prelude::*;
 /// Milliseconds from 1970 to 2000.
 const TO_2000: i64 = 946_684_800_000;
 
-/// A uuid of version 7 (RFC 9562): ids of about the same time lie side by side, so that an index by block finds one.
+/// A uuid of version 7 (RFC 9562): ids of about the same time lie side by side, so that an index by block
+/// finds one.
 #[pg_extern(sql = false, volatile)]
 fn event_id() -> Uuid {
     Uuid::from_bytes(version_7(session::now().div_euclid(1000) + TO_2000, ids::salt()))

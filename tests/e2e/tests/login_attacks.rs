@@ -278,7 +278,7 @@ fn random_emails_do_not_fill_the_disk() -> Result<()> {
         let bytes: i64 = admin.query_one(&bytes, &[])?.try_get(0)?;
         println!("{table}: {keys} keys, {bytes} bytes");
         // Far fewer would mean that the flood makes it forget failures that count.
-        assert!((500..3000).contains(&keys), "{keys} keys in {table}");
+        assert!((500..5000).contains(&keys), "{keys} keys in {table}");
         assert!(bytes < 2_000_000, "{bytes} bytes of {table}");
     }
     for number in 0..10 {

@@ -17,13 +17,15 @@ SELECT * FROM audit.install_compat('legacy', '{security}');
 SELECT count(*) FROM audit.install_compat('legacy', '{security}');
 SELECT count(*) FROM audit.install_compat('legacy', '{security}', replace => true);
 -- the earlier columns, in their order, and the earlier arguments
-SELECT c.relname, string_agg(format('%s %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY a.attnum) AS columns
+SELECT c.relname, string_agg(format('%s %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', '
+                             ORDER BY a.attnum) AS columns
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
     WHERE c.relnamespace = 'legacy'::regnamespace GROUP BY 1 ORDER BY 1;
-SELECT p.proname, pg_get_function_arguments(p.oid) AS arguments, pg_get_function_result(p.oid) AS result, p.prosecdef,
-       p.proconfig, obj_description(p.oid, 'pg_proc') AS comment
+SELECT p.proname, pg_get_function_arguments(p.oid) AS arguments, pg_get_function_result(p.oid) AS result,
+       p.prosecdef, p.proconfig, obj_description(p.oid, 'pg_proc') AS comment
     FROM pg_proc p WHERE p.pronamespace = 'legacy'::regnamespace ORDER BY 1;
-SELECT format_type(t.typbasetype, NULL) AS domain_of FROM pg_type t WHERE t.oid = 'legacy.security_event_type'::regtype;
+SELECT format_type(t.typbasetype, NULL) AS domain_of FROM pg_type t
+    WHERE t.oid = 'legacy.security_event_type'::regtype;
 SELECT c.relname, c.reloptions, (SELECT string_agg(a.grantee::regrole || ' ' || a.privilege_type, ', '
            ORDER BY a.grantee::regrole::text, a.privilege_type)
         FROM aclexplode(c.relacl) a WHERE a.grantee <> c.relowner) AS granted
@@ -55,7 +57,8 @@ SELECT terminate_session(:'first', 'logout');
 SELECT terminate_session(p_session_id := :'first', p_reason := 'logout');
 :try ($$SELECT terminate_session('99999999-9999-4999-8999-999999999999', 'logout')$$) f;
 :try (format('SELECT terminate_session(%L, %L)', :'second', 'bored')) f;
-SELECT count(*) AS ended_once FROM security_events WHERE session_id = :'first' AND event_type = 'session_terminated';
+SELECT count(*) AS ended_once FROM security_events
+    WHERE session_id = :'first' AND event_type = 'session_terminated';
 SELECT termination_reason, terminated_at IS NOT NULL AS ended FROM user_sessions WHERE id = :'first';
 -- five failures, and the sixth try is refused; the email stands in metadata, and nothing else is given
 SELECT should_block_login('Ada@Legacy.example', '198.51.100.1');
@@ -68,7 +71,8 @@ SELECT should_block_login('ada@legacy.example', '198.51.100.1');
 SELECT should_block_login(p_email := 'ada@legacy.example', p_ip_address := '198.51.100.1', p_max_attempts := 6,
            p_window_minutes := 30);
 :try ($$SELECT should_block_login('ada@legacy.example', '198.51.100.1', 0)$$) f;
-SELECT severity, count(*) FROM security_events WHERE metadata ->> 'email' = 'ada@legacy.example' GROUP BY 1 ORDER BY 1;
+SELECT severity, count(*) FROM security_events WHERE metadata ->> 'email' = 'ada@legacy.example'
+    GROUP BY 1 ORDER BY 1;
 -- all nine arguments, by position
 SELECT log_security_event('data_export', 'CSV of units', '11111111-1111-4111-8111-111111111111', :'second',
     '{"rows": 12}', 'info', '22222222-2222-4222-8222-222222222222', 'unit', '33333333-3333-4333-8333-333333333333')
@@ -84,8 +88,8 @@ ROLLBACK;
 -- rows that code wrote by itself
 INSERT INTO security_events (user_id, session_id, event_type, description, ip_address, metadata)
     VALUES ('11111111-1111-4111-8111-111111111111', :'second', 'mfa_enabled', 'TOTP', '192.0.2.5', '{"a": 1}')
-    RETURNING id IS NOT NULL AS id, logged_at > now() - interval '1 hour' AS logged, community_id, event_type, description,
-              metadata, host(ip_address) AS ip, severity;
+    RETURNING id IS NOT NULL AS id, logged_at > now() - interval '1 hour' AS logged, community_id, event_type,
+              description, metadata, host(ip_address) AS ip, severity;
 INSERT INTO security_events (event_type, description, community_id, severity) VALUES
     ('login_failed'::legacy.security_event_type, 'a', '22222222-2222-4222-8222-222222222222', 'critical'),
     ('logout', 'b', NULL, NULL) RETURNING description, community_id, severity, metadata;
@@ -103,7 +107,8 @@ RESET ROLE;
 :try ($$UPDATE user_sessions SET terminated_at = now()$$) f;
 :try ('DELETE FROM security_events') f;
 -- what our own functions know and the earlier columns cannot hold shows as null
-SELECT audit.log_security_event('logout', subject => '4711', tenant_id => 'acme', entity_id => 'R-7') AS own \gset
+SELECT audit.log_security_event('logout', subject => '4711', tenant_id => 'acme', entity_id => 'R-7')
+    AS own \gset
 SELECT community_id, user_id, entity_id, event_type FROM security_events WHERE id = :'own';
 -- others may nothing
 SET ROLE regress_app;

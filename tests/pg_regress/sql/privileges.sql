@@ -100,7 +100,7 @@ SELECT table_name, is_enabled FROM audit.tracked_tables WHERE table_schema = 'pr
 \set SHOW_CONTEXT never
 SELECT c.relname, c.relrowsecurity FROM pg_class c
     WHERE c.oid IN ('audit.audit_log'::regclass, 'audit.guard_events'::regclass) ORDER BY 1;
-SELECT tablename, roles, cmd FROM pg_policies WHERE schemaname = 'audit' ORDER BY 1, 3;
+SELECT tablename, roles, cmd FROM pg_policies WHERE schemaname = 'audit' ORDER BY 1, 2, 3;
 -- a grant alone does not open the log: row security stands behind it
 BEGIN;
 GRANT SELECT ON audit.audit_log TO regress_app;

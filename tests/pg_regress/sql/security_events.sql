@@ -5,6 +5,7 @@
 \pset null ~
 \set try 'SELECT f.code, f.message, f.hint FROM t.try'
 SET timezone = 'UTC';
+SET intervalstyle = 'postgres';
 CREATE ROLE regress_writer;
 GRANT audit_writer TO regress_writer;
 GRANT USAGE ON SCHEMA t TO PUBLIC;
@@ -25,7 +26,8 @@ SET ROLE regress_writer;
 SELECT pg_typeof(audit.log_security_event('logout')) AS id;
 SELECT * FROM t.event();
 RESET ROLE;
-SELECT count(audit.log_security_event(t.type)) FROM unnest(enum_range(NULL::audit.security_event_type)) t(type);
+SELECT count(audit.log_security_event(t.type))
+FROM unnest(enum_range(NULL::audit.security_event_type)) t(type);
 SELECT t.type, e.severity, e.outcome, e.description
 FROM unnest(enum_range(NULL::audit.security_event_type)) t(type)
 JOIN LATERAL (SELECT s.* FROM audit.security_events s WHERE s.event_type = t.type ORDER BY number DESC LIMIT 1) e
@@ -59,7 +61,8 @@ SET LOCAL request.headers = '{"x-forwarded-for": "198.51.100.7, 203.0.113.9", "u
 SELECT audit.log_security_event('password_changed') IS NOT NULL AS logged;
 SELECT * FROM t.event();
 -- who logs in is not who is logged in
-SELECT audit.log_security_event('login_failed', metadata => '{"email": "ada@example.org"}') IS NOT NULL AS logged;
+SELECT audit.log_security_event('login_failed', metadata => '{"email": "ada@example.org"}') IS NOT NULL
+    AS logged;
 SELECT * FROM t.event('{subject,user_id,email,session_id,ip_address}');
 -- what is said outright counts more
 SELECT audit.log_security_event('mfa_enabled', user_id => '11111111-1111-4111-8111-111111111111',
@@ -106,7 +109,8 @@ SELECT * FROM t.event('{metadata}');
 SET ROLE regress_app;
 :try ($$SELECT audit.log_security_event('logout')$$) f;
 :try ('SELECT count(*) FROM audit.security_events') f;
-:try ($$SELECT audit._write_event('logout', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)$$) f;
+:try ($$SELECT audit._write_event('logout', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    NULL)$$) f;
 RESET ROLE;
 -- a savepoint that is rolled back takes its event along
 BEGIN;
@@ -134,7 +138,8 @@ SELECT count(*) > :before AS reads FROM audit.security_events;
 RESET ROLE;
 -- the parent has no key and no index; each leaf has the same, by name
 CREATE TEMP VIEW leaves AS SELECT c.oid, c.relname AS name, c.relowner, c.relacl
-    FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'audit.security_events'::regclass;
+    FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+    WHERE i.inhparent = 'audit.security_events'::regclass;
 SELECT count(*) FROM pg_index WHERE indrelid = 'audit.security_events'::regclass;
 SELECT replace(i.relname, l.name, '<leaf>') AS index,
        replace(regexp_replace(pg_get_indexdef(i.oid), '^.* USING ', ''), l.name, '<leaf>') AS definition,
@@ -160,8 +165,9 @@ DECLARE
 BEGIN
     SET LOCAL enable_seqscan = off;
     FOR line IN EXECUTE 'EXPLAIN (COSTS off) ' || question LOOP
-        found := found || regexp_replace(substring(line FROM '(?:Index|Index Only|Bitmap Index) Scan (?:Backward )?(?:using|on) (\S+)'),
-                                         '^security_events_(past|future|\d{4}_\d{2})_', '');
+        found := found || regexp_replace(
+            substring(line FROM '(?:Index|Index Only|Bitmap Index) Scan (?:Backward )?(?:using|on) (\S+)'),
+            '^security_events_(past|future|\d{4}_\d{2})_', '');
         IF line ~ 'Seq Scan' THEN
             found := found || 'all rows'::text;
         END IF;
@@ -171,7 +177,8 @@ END $$;
 SELECT t.scans($$SELECT FROM audit.security_events WHERE user_id = '11111111-1111-4111-8111-111111111111'
     ORDER BY logged_at DESC LIMIT 10$$);
 SELECT t.scans($$SELECT FROM audit.security_events WHERE subject = 'ada' AND logged_at > '2020-01-01'$$);
-SELECT t.scans($$SELECT FROM audit.security_events WHERE event_type = 'login_failed' ORDER BY logged_at DESC LIMIT 10$$);
+SELECT t.scans($$SELECT FROM audit.security_events WHERE event_type = 'login_failed'
+    ORDER BY logged_at DESC LIMIT 10$$);
 SELECT t.scans($$SELECT FROM audit.security_events WHERE severity IN ('warning', 'critical')
     AND logged_at > '2020-01-01'$$);
 SELECT t.scans($$SELECT FROM audit.security_events WHERE tenant_id = 't1' AND logged_at > '2020-01-01'$$);

@@ -59,30 +59,38 @@ SET client_min_messages = warning;
 SET ROLE regress_member;
 SELECT t.roles_here();
 SELECT * FROM t.sees();
-SELECT t.as_person('{"sub": "ada", "app_metadata": {"tenant_id": "t1"}}') IS NOT NULL AS person;
+SELECT t.as_person('{"sub": "ada", "app_metadata": {"tenant_id": "t1"}}')
+    IS NOT NULL AS person;
 SELECT t.roles_here();
 SELECT * FROM t.sees();
-SELECT t.as_person('{"sub": "bob", "app_metadata": {"tenant_id": "t1", "role": "admin"}}') IS NOT NULL AS person;
+SELECT t.as_person('{"sub": "bob", "app_metadata": {"tenant_id": "t1", "role": "admin"}}')
+    IS NOT NULL AS person;
 SELECT t.roles_here();
 SELECT * FROM t.sees();
-SELECT t.as_person('{"sub": "cid", "app_metadata": {"community_id": "t2", "role": "community_admin"}}') IS NOT NULL AS person;
+SELECT t.as_person('{"sub": "cid", "app_metadata": {"community_id": "t2", "role": "community_admin"}}')
+    IS NOT NULL AS person;
 SELECT t.roles_here();
 SELECT * FROM t.sees();
 -- an admin of no tenant sees no tenant's rows, and none without one
-SELECT t.as_person('{"sub": "cid", "app_metadata": {"role": "admin"}}') IS NOT NULL AS person;
+SELECT t.as_person('{"sub": "cid", "app_metadata": {"role": "admin"}}')
+    IS NOT NULL AS person;
 SELECT * FROM t.sees();
-SELECT t.as_person('{"app_metadata": {"role": "super_admin"}}') IS NOT NULL AS person;
+SELECT t.as_person('{"app_metadata": {"role": "super_admin"}}')
+    IS NOT NULL AS person;
 SELECT t.roles_here();
 SELECT * FROM t.sees();
-SELECT t.as_person('{"sub": "eve", "app_metadata": {"audit_roles": ["reader", "officer", "king", 7, null]}}') IS NOT NULL AS person;
+SELECT t.as_person('{"sub": "eve", "app_metadata": {"audit_roles": ["reader", "officer", "king", 7, null]}}')
+    IS NOT NULL AS person;
 SELECT t.roles_here();
 SELECT * FROM t.sees();
 -- what people write about themselves never counts, nor does what is not in its place or its form
 SELECT c.claims, t.roles_here() FROM (VALUES
     ('{"user_metadata": {"role": "super_admin", "audit_roles": ["reader"]}}'),
     ('{"role": "super_admin", "audit_roles": ["reader"]}'), ('{"app_metadata": {"audit_roles": "reader"}}'),
-    ('{"app_metadata": {"audit_roles": {"reader": true}}}'), ('{"app_metadata": {"audit_roles": [["reader"]]}}'),
-    ('{"app_metadata": {"audit_roles": ["READER", " reader"]}}'), ('{"app_metadata": ["audit_roles", "reader"]}'),
+    ('{"app_metadata": {"audit_roles": {"reader": true}}}'),
+    ('{"app_metadata": {"audit_roles": [["reader"]]}}'),
+    ('{"app_metadata": {"audit_roles": ["READER", " reader"]}}'),
+    ('{"app_metadata": ["audit_roles", "reader"]}'),
     ('{"app_metadata": {"role": {"super_admin": 1}}}'), ('{"app_metadata": {"role": "Super_Admin"}}'),
     ('{"app_metadata": {"role": ["user", "super_admin"]}}'), ('{"app_metadata": null}'),
     ('[{"app_metadata": {"role": "super_admin"}}]'), ('"reader"'), ('7'), ('nonsense'), ('')) c(claims)
@@ -92,7 +100,8 @@ WHERE s.done IS NOT NULL;
 SELECT set_config('request.jwt.claims', '', false), set_config('request.jwt.claim.sub', 'bob', false);
 SELECT * FROM t.sees();
 -- a declaration is never proof
-SELECT t.as_person('{"sub": "ada"}') IS NOT NULL AS person;
+SELECT t.as_person('{"sub": "ada"}')
+    IS NOT NULL AS person;
 BEGIN;
 SELECT audit.set_context(actor_id => 'bob', tenant_id => 't2');
 SELECT * FROM t.sees();
@@ -101,14 +110,16 @@ ROLLBACK;
 SELECT t.as_person('{"sub": "AAAAAAAA-1111-4111-8111-111111111111"}') IS NOT NULL AS person, audit._person();
 -- the gateway itself, without a role of people, has claims but no right
 RESET ROLE;
-SELECT t.as_person('{"sub": "ada", "app_metadata": {"role": "super_admin"}}') IS NOT NULL AS person;
+SELECT t.as_person('{"sub": "ada", "app_metadata": {"role": "super_admin"}}')
+    IS NOT NULL AS person;
 :try ('SELECT * FROM t.sees()') f;
 -- somebody who logs in directly can claim what they like
 \c - regress_plain
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
 SET ROLE regress_member;
-SELECT t.as_person('{"sub": "ada", "app_metadata": {"tenant_id": "t1", "role": "super_admin", "audit_roles": ["reader"]}}')
+SELECT t.as_person(
+    '{"sub": "ada", "app_metadata": {"tenant_id": "t1", "role": "super_admin", "audit_roles": ["reader"]}}')
     IS NOT NULL AS person;
 SELECT t.roles_here(), audit._claims(), audit._person(), audit._own_tenant();
 SELECT * FROM t.sees();
@@ -123,12 +134,16 @@ SELECT * FROM t.sees();
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
 SELECT m.map, audit._claimed_roles(
-    '{"https://example.org/x": {"kind": "boss", "n": 7}, "groups": ["a,b", "org:admin", "x=y"], "sub": "ada"}', m.map)
-FROM (VALUES ('"https://example.org/x".kind: boss=reader'), ('groups: org:admin=officer, x=y=admin; sub: ada = reader'),
-    ('"https://example.org/x".n:7=writer'), ('groups: org:admin=king'), ('groups: org:admin'), ('groups'), (''),
+    '{"https://example.org/x": {"kind": "boss", "n": 7}, "groups": ["a,b", "org:admin", "x=y"], "sub": "ada"}',
+    m.map)
+FROM (VALUES ('"https://example.org/x".kind: boss=reader'),
+    ('groups: org:admin=officer, x=y=admin; sub: ada = reader'),
+    ('"https://example.org/x".n:7=writer'), ('groups: org:admin=king'), ('groups: org:admin'), ('groups'),
+    (''),
     (':=reader'), ('sub: =reader'), ('nowhere: ada=reader'), (' ; ;"": ada=reader'), ('sub: ada=reader,'),
     ('"sub: ada=reader'), ('sub.x: ada=reader'), ('groups.0: a,b=reader')) m(map);
-SELECT p.paths, string_agg(c.path::text, ' ' ORDER BY c.path) AS found FROM (VALUES ('a.b, c'), ('"x.y, ""z"".w"."b c"'), (' , .a. ,'), ('')) p(paths)
+SELECT p.paths, string_agg(c.path::text, ' ' ORDER BY c.path) AS found
+FROM (VALUES ('a.b, c'), ('"x.y, ""z"".w"."b c"'), (' , .a. ,'), ('')) p(paths)
 LEFT JOIN LATERAL audit._claim_paths(p.paths) c(path) ON true GROUP BY p.paths ORDER BY p.paths COLLATE "C";
 -- in a policy the questions are asked once for a query; a reader, whose answer is known, is not asked
 CREATE FUNCTION t.questions() RETURNS integer LANGUAGE plpgsql AS $$

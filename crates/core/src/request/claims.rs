@@ -8,11 +8,12 @@ const LONGEST: usize = 1 << 20;
 const LONGEST_NUMBER: usize = 1000;
 const LONGEST_EXPONENT: usize = 3;
 
-/// The JSON text of claims so that PostgreSQL's jsonb surely takes it; None for what is no JSON object, and for what
-/// jsonb might refuse: numbers beyond a double's range or with very many digits, and very long or very deep texts.
+/// The JSON text of claims so that PostgreSQL's jsonb surely takes it; None for what is no JSON object, and
+/// for what jsonb might refuse: numbers beyond a double's range or with very many digits, and very long or
+/// very deep texts.
 ///
-/// Escaped characters beyond ASCII become themselves, since a database of another encoding refuses the escape of a
-/// character that it does not have; the zero character becomes U+FFFD.
+/// Escaped characters beyond ASCII become themselves, since a database of another encoding refuses the escape
+/// of a character that it does not have; the zero character becomes U+FFFD.
 #[must_use]
 pub fn claims_object(text: &str) -> Option<String> {
     if text.len() > LONGEST || serde_json::from_str::<Map<String, Value>>(text).is_err() {
@@ -55,7 +56,8 @@ fn note_number(number: &mut String, letter: char) -> Option<()> {
     (number.len() <= LONGEST_NUMBER && digits <= LONGEST_EXPONENT).then_some(())
 }
 
-/// The character that four hexadecimal digits mean, or eight in two halves; the text was found to be valid JSON.
+/// The character that four hexadecimal digits mean, or eight in two halves; the text was found to be valid
+/// JSON.
 fn push_escaped(safe: &mut String, rest: &mut std::str::Chars<'_>) -> Option<()> {
     let first = hex(rest)?;
     let code = match first {

@@ -1,9 +1,9 @@
 //! The times of failures as bytes.
 //!
-//! A head of seven bytes, the highest first: four bits say which form it is, 52 bits are the oldest time. Then, for
-//! each later entry, its distance from the one before it in groups of seven bits, the lowest first, the highest bit
-//! of a byte meaning that another follows. In the tagged form each entry ends with two bytes, the highest first,
-//! that stand for an account.
+//! A head of seven bytes, the highest first: four bits say which form it is, 52 bits are the oldest time.
+//! Then, for each later entry, its distance from the one before it in groups of seven bits, the lowest first,
+//! the highest bit of a byte meaning that another follows. In the tagged form each entry ends with two bytes,
+//! the highest first, that stand for an account.
 
 use super::{DAY, MINUTE};
 
@@ -36,8 +36,8 @@ pub struct Failures {
 }
 
 impl Failures {
-    /// Reads what [`Self::write`] wrote. Anything else counts as no failures: it must not keep anybody from logging
-    /// in for ever.
+    /// Reads what [`Self::write`] wrote. Anything else counts as no failures: it must not keep anybody from
+    /// logging in for ever.
     #[must_use]
     pub fn read(bytes: &[u8]) -> Self {
         Self::parse(bytes).unwrap_or_default()
@@ -106,11 +106,13 @@ impl Failures {
         failures
     }
 
-    /// Adds a failure, in its place. A time that cannot be kept (infinite, or not between 2000 and 2142) adds none.
+    /// Adds a failure, in its place. A time that cannot be kept (infinite, or not between 2000 and 2142) adds
+    /// none.
     ///
-    /// What is more than a day older than it goes: no window reaches so far. When there are too many, the oldest one
-    /// goes; but when the latest lies more than a minute ahead of the added one, the clock was set back, and the
-    /// latest goes: it does not count before the clock gets there, and the added one counts now.
+    /// What is more than a day older than it goes: no window reaches so far. When there are too many, the
+    /// oldest one goes; but when the latest lies more than a minute ahead of the added one, the clock was set
+    /// back, and the latest goes: it does not count before the clock gets there, and the added one counts
+    /// now.
     pub fn add(&mut self, at: i64, tag: Option<u16>) {
         if !(0..TIME_END).contains(&at) {
             return;

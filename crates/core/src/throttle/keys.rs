@@ -1,5 +1,5 @@
-//! The keys under which failures are counted: the first 16 bytes of a SHA-256, so that no address is kept and every
-//! key has the same length.
+//! The keys under which failures are counted: the first 16 bytes of a SHA-256, so that no address is kept and
+//! every key has the same length.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -49,8 +49,8 @@ pub fn person_hash(subject: &str) -> u64 {
     u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
-/// One spelling for all spellings of an email: without blanks around it, in the compatible composed form of Unicode,
-/// in lower case and, if wanted, without a tag (`name+tag@example.org`).
+/// One spelling for all spellings of an email: without blanks around it, in the compatible composed form of
+/// Unicode, in lower case and, if wanted, without a tag (`name+tag@example.org`).
 #[must_use]
 pub fn normalised(email: &str, fold_plus_tags: bool) -> Cow<'_, str> {
     let email = email.trim();

@@ -2,8 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The network of an address and the length of its prefix: one address of IPv4, and of IPv6 as many as one customer
-/// gets, which the prefix says. Who has no address shares the network 0.0.0.0 with all others that have none.
+/// The network of an address and the length of its prefix: one address of IPv4, and of IPv6 as many as one
+/// customer gets, which the prefix says. Who has no address shares the network 0.0.0.0 with all others that
+/// have none.
 #[must_use]
 pub fn login_network(address: Option<IpAddr>, ipv6_prefix: u8) -> (IpAddr, u8) {
     match address.map(|address| address.to_canonical()) {

@@ -12,8 +12,8 @@ const SECOND: i64 = 1_000_000;
 pub struct Moment {
     /// The time by the clock.
     pub at: i64,
-    /// Failures up to then do not count, unless it lies ahead: then the clock was set back since, and everything
-    /// that is kept came after it.
+    /// Failures up to then do not count, unless it lies ahead: then the clock was set back since, and
+    /// everything that is kept came after it.
     pub reset_at: Option<i64>,
 }
 
@@ -43,8 +43,9 @@ impl Rule {
 }
 
 impl Failures {
-    /// The failures that count: within the window before the moment. A little ahead counts as well, since a clock that
-    /// is set back must not give more tries; farther ahead than the window does not, or it would block for ever.
+    /// The failures that count: within the window before the moment. A little ahead counts as well, since a
+    /// clock that is set back must not give more tries; farther ahead than the window does not, or it would
+    /// block for ever.
     fn counted(&self, moment: Moment, window: i64) -> impl DoubleEndedIterator<Item = &Entry> {
         let first = moment.at.saturating_sub(window);
         self.up_to(moment, window).filter(move |entry| entry.at > first)
@@ -79,11 +80,12 @@ impl Failures {
             && (!rule.daily || self.count(moment, DAY) < DAILY_LIMIT)
     }
 
-    /// Since when more tries have been refused without a gap, as far as the failures show that are kept; None when
-    /// they are not refused. The daily rule has no part in it.
+    /// Since when more tries have been refused without a gap, as far as the failures show that are kept; None
+    /// when they are not refused. The daily rule has no part in it.
     ///
-    /// When so many came that some were pushed out, the block may have begun before: then it is taken to have begun
-    /// a window before the oldest one that is left, so that a flood does not look like one new block after the other.
+    /// When so many came that some were pushed out, the block may have begun before: then it is taken to have
+    /// begun a window before the oldest one that is left, so that a flood does not look like one new block
+    /// after the other.
     #[must_use]
     pub fn block_began(&self, moment: Moment, rule: Rule) -> Option<i64> {
         let before = rule.max_attempts.checked_sub(1)?;

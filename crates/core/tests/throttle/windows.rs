@@ -1,7 +1,7 @@
 //! Counting within windows, and what follows from it.
 
 use super::model::Model;
-use audit_guard_core::throttle::{DAILY_LIMIT, DAY, Failures, MINUTE, Moment, Rule, usual_rate};
+use audit_guard_core::throttle::{DAILY_LIMIT, DAY, Failures, MINUTE, Moment, Rule};
 use proptest::prelude::*;
 
 /// 2026-11-21 10:00:00 UTC.
@@ -123,28 +123,6 @@ fn a_rule_without_sense_lets_nobody_in_and_breaks_nothing() {
         assert!(failures.retry_after(moment(50), rule) >= 0);
     }
     assert!(!Failures::default().has_room(moment(0), Rule::new(0, 15, false)));
-}
-
-#[test]
-fn what_is_usual_follows_the_last_hour() {
-    let rounded = |rate: f32| (rate * 10.0).round() as i32;
-    // Sixty failures in the minute before add one to what was usual, which fades by a sixtieth.
-    assert_eq!(rounded(usual_rate(100, 60, 0.0, 101)), 10);
-    assert_eq!(rounded(usual_rate(100, 60, 60.0, 101)), 600);
-    // Nothing is known yet of the present minute, nor of one that is still to come.
-    assert_eq!((usual_rate(100, 60, 7.0, 100), usual_rate(101, 60, 7.0, 100)), (7.0, 7.0));
-    let mut usual = 0.0;
-    for minute in 0..300 {
-        usual = usual_rate(minute, 30, usual, minute + 1);
-    }
-    assert_eq!(rounded(usual), 298);
-    // An hour without any leaves a third, and a day nothing.
-    assert_eq!(rounded(usual_rate(300, 0, usual, 360)), 109);
-    assert_eq!(rounded(usual_rate(300, 0, usual, 300 + 1440)), 0);
-    for extreme in [i64::MIN, -1, 0, i64::MAX] {
-        assert!(usual_rate(extreme, i32::MAX, f32::MAX, i64::MAX).is_finite());
-        assert_eq!(usual_rate(extreme, 0, 0.0, i64::MIN), 0.0);
-    }
 }
 
 proptest! {
