@@ -79,8 +79,11 @@ class Server:
         conf = self.home / "postgresql.conf"
         conf.write_text((HERE / "postgresql.conf").read_text() + "".join(lines))
         conf.chmod(0o644)
-        self._pg_ctl("start", "-l", self.run / "server.log",
-                     "-o", f"-p {PORT} -k {self.run} -c config_file={conf}")
+        log = self.run / "server.log"
+        try:
+            self._pg_ctl("start", "-l", log, "-o", f"-p {PORT} -k {self.run} -c config_file={conf}")
+        except RuntimeError as error:
+            raise RuntimeError(f"{error}\n{log.read_text()[-800:] if log.exists() else ''}") from None
         self.settings = settings
 
     def _pg_ctl(self, action, *more):

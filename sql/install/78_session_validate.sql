@@ -64,7 +64,10 @@ AS $body$
 DECLARE
     reason text;
 BEGIN
-    PERFORM audit._prepare_sessions();
+    -- That a session is in use is not logged.
+    IF changes <> '{}' THEN
+        PERFORM audit._prepare_sessions();
+    END IF;
     IF on_change = 'terminate' AND changes <> '{}' THEN
         PERFORM audit._end_session(session_id, 'security', jsonb_build_object('kind', changes[1]),
                                    ip_address);

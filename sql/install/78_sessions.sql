@@ -5,7 +5,7 @@
 
 -- Sessions are tracked like a user's table: whatever anybody changes by hand can be seen. CREATE EXTENSION
 -- does not make the triggers, because a restore would fire them for every row that it loads; it is over when
--- the next write makes them. Every write comes here before it takes any lock on the table.
+-- the next write makes them. Every write that is logged comes here first.
 CREATE FUNCTION audit._prepare_sessions() RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -188,7 +188,7 @@ BEGIN
     -- A device cannot fill the log with what it says about itself.
     PERFORM audit._session_event(
         session, 'login_success', 'session created',
-        CASE WHEN pg_column_size(device) <= 8192 THEN device - 'audit_guard' ELSE '{}' END
+        CASE WHEN octet_length(device::text) <= 8192 THEN device - 'audit_guard' ELSE '{}' END
         || '{"kind": "session_created"}');
     IF travel IS NOT NULL THEN
         PERFORM audit._session_event(session, 'suspicious_activity',

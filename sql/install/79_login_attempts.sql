@@ -123,7 +123,7 @@ BEGIN
     IF NOT is_allowed THEN
         remaining := least(remaining, network_tries - network_failures);
     END IF;
-    IF (is_new_account OR is_new_network) AND random() < 0.125 THEN
+    IF (is_new_account OR is_new_network) AND random() < 0.0625 THEN
         PERFORM audit._sweep_somewhere(is_new_account, is_new_network);
     END IF;
 END

@@ -3,8 +3,8 @@
 -- Relies on: 78_login_tables.sql; when they are called, on 79_login_counting.sql.
 
 -- How many rows of some blocks are too many, as far as these blocks can tell: a table never gets shorter, so
--- its length says little. Half a block goes at a time, the oldest rows first: whoever makes new ones must not
--- have everybody's failures forgotten.
+-- its length says little. A part of a block goes at a time, the oldest rows first: whoever makes new ones
+-- must not have everybody's failures forgotten.
 CREATE FUNCTION audit._login_surplus(target regclass, blocks bigint, rows_there bigint) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -136,8 +136,20 @@ $body$;
 COMMENT ON FUNCTION audit._some_block(regclass, bigint) IS
     'internal: a block of a table, by chance, with so many blocks from there to its end';
 
--- Whoever makes a new row looks at one block, one time in eight: a block has about a hundred rows, so what is
--- over cannot pile up, whether or not anybody else sweeps.
+-- Whoever makes a new row looks at one block, one time in sixteen: a block has some hundred rows, so what is
+-- over cannot pile up, whether or not anybody else sweeps. At four, where there may be too many rows.
+CREATE FUNCTION audit._blocks_to_sweep(target regclass) RETURNS integer
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    RETURN CASE WHEN pg_relation_size(target) / 64 > current_setting('audit_guard.login_max_keys')::integer
+                THEN 4 ELSE 1 END;
+END
+$body$;
+COMMENT ON FUNCTION audit._blocks_to_sweep(regclass) IS
+    'internal: at how many blocks of a table to look when it got a new row';
+
 CREATE FUNCTION audit._sweep_somewhere(is_new_account boolean, is_new_network boolean) RETURNS integer
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -146,16 +158,20 @@ DECLARE
     swept integer := 0;
 BEGIN
     IF is_new_account THEN
-        swept := audit._sweep_counters(audit._some_block('audit.login_counters', 1), 1, 1000);
+        FOR i IN 1 .. audit._blocks_to_sweep('audit.login_counters') LOOP
+            swept := swept + audit._sweep_counters(audit._some_block('audit.login_counters', 1), 1, 1000);
+        END LOOP;
     END IF;
     IF is_new_network THEN
-        swept := swept + audit._sweep_networks(audit._some_block('audit.login_networks', 1), 1, 1000);
+        FOR i IN 1 .. audit._blocks_to_sweep('audit.login_networks') LOOP
+            swept := swept + audit._sweep_networks(audit._some_block('audit.login_networks', 1), 1, 1000);
+        END LOOP;
     END IF;
     RETURN swept;
 END
 $body$;
 COMMENT ON FUNCTION audit._sweep_somewhere(boolean, boolean) IS
-    'internal: removes what is over from one block of each table that got a new row';
+    'internal: removes what is over from one block of each table that got a new row, or some';
 
 -- Accounts first, then networks, as everywhere: others may be waiting for both.
 CREATE FUNCTION audit._sweep_attempts(max_rows integer) RETURNS integer

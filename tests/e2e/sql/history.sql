@@ -85,12 +85,16 @@ FROM unnest(ARRAY['1999-12-31 23:59:59.999999+00']::timestamptz[]
             || ARRAY['2099-01-01 00:00+00']::timestamptz[]) AS at;
 COMMIT;
 
--- Logins in every state, sessions, and security events of other months, both edges included; one is erased.
+-- Logins in every state, sessions, and security events of other months, both edges included; one is erased. In
+-- several transactions: whoever loads it later may be in one that has the number of one of them.
+BEGIN;
 SELECT audit.log_security_event('data_export', 'all of "it"',
     session_id => '00000000-0000-4000-8000-000000000001', metadata => '{"rows": 1.10}',
     severity => 'critical', tenant_id => 't', entity_type => 'table', entity_id => 'app.plain',
     email => 'Ada@Example.org', ip_address => '2001:db8::1', user_agent => 'a "browser"',
     subject => '00000000-0000-4000-8000-00000000000a');
+COMMIT;
+BEGIN;
 SELECT audit.log_security_event('login_failed', email => 'guessed@example.org',
     ip_address => '203.0.113.0'::inet + i)
 FROM generate_series(1, 7) AS i;
@@ -98,6 +102,7 @@ SELECT audit.log_security_event('login_failed', email => 'p' || i || '@example.o
     ip_address => '198.51.100.9')
 FROM generate_series(1, 12) AS i;
 SELECT audit.log_security_event('login_failed', ip_address => '2001:db8:7::9');
+COMMIT;
 SELECT audit.finish_login_attempt(b.attempt_id, true, subject => 'ada')
 FROM audit.begin_login_attempt('ada@example.org', '192.0.2.1', 'phone') AS b;
 SELECT audit.finish_login_attempt(b.attempt_id, false)

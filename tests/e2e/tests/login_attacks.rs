@@ -184,6 +184,9 @@ fn lockout_of_a_known_person() -> Result<()> {
         assert_eq!(attack(&mut admin, &guesses(2 + i32::try_from(round)?))?, 0);
         check(&mut admin, known)?.is_free()?;
     }
+    // A device that nobody knows is nobody's device.
+    let other = Person { email: ADA, address: "11.0.9.9", device: Some("another phone") };
+    check(&mut admin, other)?.is_blocked_by("account")?;
     // The network of her phone is known by now, another device there is not another budget.
     check(&mut admin, person(ADA, "203.0.113.80"))?.is_free()?;
     // Her own mistakes count, and leave the other ways open.

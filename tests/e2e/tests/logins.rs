@@ -45,7 +45,7 @@ fn let_in<'a>(
         let person = Person { email: &email, address: &address, device };
         match begin(client, person)?.attempt {
             // Some say at once that the password was wrong, some never say anything.
-            Some(attempt) if number % 2 == 0 => finish(client, &attempt, false),
+            Some(attempt) if number.is_multiple_of(2) => finish(client, &attempt, false),
             Some(_) => Ok(true),
             None => Ok(false),
         }
@@ -83,7 +83,7 @@ fn on_one_account(admin: &mut Client, guessers: &mut [Client], round: usize) -> 
 /// From one address, or from as many as one customer has.
 fn from_one_network(admin: &mut Client, guessers: &mut [Client], round: usize) -> Result<()> {
     let inside = let_in(guessers, |number| {
-        let host = if round % 2 == 0 { 1 } else { number + 1 };
+        let host = if round.is_multiple_of(2) { 1 } else { number + 1 };
         (format!("p{round}.{number}@example.org"), format!("2001:db8:0:{round}::{host:x}"), None)
     })?;
     assert_eq!(inside, NETWORK_LIMIT, "round {round}");
@@ -96,7 +96,7 @@ fn from_one_network(admin: &mut Client, guessers: &mut [Client], round: usize) -
 fn on_a_known_device(admin: &mut Client, guessers: &mut [Client], round: usize) -> Result<()> {
     let (email, home) = (format!("eve{round}@example.org"), address(100 + round, 0));
     enter(admin, Person { email: &email, address: &home, device: Some("phone") })?;
-    let device = if round % 2 == 0 { Some("phone") } else { None };
+    let device = if round.is_multiple_of(2) { Some("phone") } else { None };
     let inside = let_in(guessers, |number| {
         let from = if device.is_some() { address(100 + round, number + 1) } else { home.clone() };
         (email.clone(), from, device)
@@ -149,7 +149,7 @@ fn killed_in_the_middle() -> Result<()> {
     const STORMERS: usize = 30;
     let (cluster, _) = gate(&[("fsync", "off"), ("max_connections", "100")])?;
     let mut in_the_middle = 0;
-    for round in 0..8 {
+    for round in 0..6 {
         let email = format!("ada{round}@example.org");
         let account = Mutex::new(Account::default());
         let mut stormers = sessions(&cluster, "app", STORMERS)?;
@@ -294,7 +294,7 @@ fn a_rolled_back_login_counts() -> Result<()> {
         let Some(attempt) = begin(&mut admin, ada)?.attempt else { continue };
         inside += 1;
         run(&mut admin, "BEGIN; CREATE TABLE orders (id int)")?;
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             assert!(finish(&mut admin, &attempt, false)?);
         }
         run(&mut admin, "ROLLBACK")?;

@@ -78,6 +78,12 @@ SELECT audit.expire_sessions(2), audit.expire_sessions(2);
 SELECT t.sessions('fay');
 SELECT event_type, severity, description, count(*) FROM audit.security_events
     WHERE subject = 'fay' AND event_type = 'session_terminated' GROUP BY 1, 2, 3;
+-- the worker's step says when there is more to do
+INSERT INTO audit.user_sessions (subject, ip_address, idle_timeout, expires_at)
+    SELECT 'gil', '::1', '1 hour', clock_timestamp() - interval '1 day' FROM generate_series(1, 1001);
+SELECT audit._maintain('sessions');
+SELECT audit._maintain('sessions');
+SELECT termination_reason, count(*) FROM audit.user_sessions WHERE subject = 'gil' GROUP BY 1;
 -- found by an index, however many others there are
 SET LOCAL enable_seqscan = off;
 CREATE FUNCTION t.plan(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
