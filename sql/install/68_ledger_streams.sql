@@ -141,6 +141,13 @@ BEGIN
         FROM audit.ledger_schemas d
         WHERE d.stream_no = _register_schemas.stream_no AND d.sha256 = _register_schemas.sha256;
         IF NOT FOUND THEN
+            -- The sealer and an erasure may both be the first.
+            LOCK TABLE audit.ledger_schemas IN SHARE ROW EXCLUSIVE MODE;
+            SELECT d.schema_no INTO schema_no
+            FROM audit.ledger_schemas d
+            WHERE d.stream_no = _register_schemas.stream_no AND d.sha256 = _register_schemas.sha256;
+        END IF;
+        IF NOT FOUND THEN
             INSERT INTO audit.ledger_schemas (schema_no, stream_no, definition, sha256)
             SELECT coalesce(max(d.schema_no), 0) + 1, _register_schemas.stream_no, _register_schemas.definition,
                    _register_schemas.sha256

@@ -183,7 +183,8 @@ pub fn contents(client: &mut Client) -> Result<Vec<(&'static str, String)>> {
             "SELECT count(*) || ' ' || coalesce(md5(string_agg(t::text, ' ' ORDER BY t::text)), '')
              FROM {table} AS t"
         );
-        let rows: String = client.query_one(&rows, &[])?.try_get(0)?;
+        let rows = client.query_one(&rows, &[]).map_err(|e| format!("{table}: {e:?}"))?;
+        let rows: String = rows.try_get(0)?;
         tables.push_str(&format!("{table} {rows}\n"));
     }
     found.push(("other tables", tables));
@@ -297,7 +298,8 @@ fn logins_go_on(client: &mut Client) -> Result<()> {
     let last = "SELECT max(number) FROM audit.security_events";
     let last: i64 = client.query_one(last, &[])?.try_get(0)?;
     for (question, answer) in LOGINS {
-        let found: Option<String> = client.query_one(*question, &[])?.try_get(0)?;
+        let found = client.query_one(*question, &[]).map_err(|e| format!("{question}: {e:?}"))?;
+        let found: Option<String> = found.try_get(0)?;
         if found.as_deref() != Some(*answer) {
             return Err(format!("{question}: {found:?} instead of {answer}").into());
         }
@@ -332,7 +334,7 @@ fn logins_go_on(client: &mut Client) -> Result<()> {
 fn seal_on(client: &mut Client) -> Result<()> {
     let restored = "SELECT audit.declare_discontinuity('restored') FROM audit.health()
          WHERE check_name = 'identity' AND NOT ok";
-    if client.query_opt(restored, &[])?.is_some() {
+    if client.query_opt(restored, &[]).map_err(|e| format!("{restored}: {e:?}"))?.is_some() {
         run(client, "SELECT audit.seal()")?;
     }
     Ok(())
@@ -342,7 +344,7 @@ fn seal_on(client: &mut Client) -> Result<()> {
 pub fn ailments(client: &mut Client) -> Result<Vec<(String, String, String)>> {
     let query = "SELECT check_name, coalesce(detail, ''), coalesce(fix, '') FROM audit.health() WHERE NOT ok";
     let mut found = Vec::new();
-    for row in client.query(query, &[])? {
+    for row in client.query(query, &[]).map_err(|e| format!("{query}: {e:?}"))? {
         found.push((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
     }
     Ok(found)
