@@ -262,9 +262,14 @@ extension_sql_file!(
     requires = ["install_78_login_tables"]
 );
 extension_sql_file!(
+    "../sql/install/78_session_upkeep.sql",
+    name = "install_78_session_upkeep",
+    requires = ["install_78_session_limits"]
+);
+extension_sql_file!(
     "../sql/install/78_session_validate.sql",
     name = "install_78_session_validate",
-    requires = ["install_78_session_limits"]
+    requires = ["install_78_session_upkeep"]
 );
 extension_sql_file!(
     "../sql/install/78_session_views.sql",

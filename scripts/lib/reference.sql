@@ -17,7 +17,7 @@ WITH capabilities(place, title, names) AS (VALUES
     (11, 'Verifying', '{verify,verify_incremental,explain_row,receipt,verify_receipt,proof}'),
     (12, 'Erasing', '{redact,redact_subject}'),
     (13, 'Sessions', '{create_user_session,validate_session,update_session_activity,terminate_session,
-        terminate_all_sessions,expire_sessions}'),
+        terminate_all_sessions,expire_sessions,clear_suspicion,purge_sessions}'),
     (14, 'Security events', '{log_security_event,has_role}'),
     (15, 'Logins', '{begin_login_attempt,finish_login_attempt,check_login,should_block_login,unlock_login,
         unlock_network,allow_network,disallow_network,rebuild_login_counters}'),

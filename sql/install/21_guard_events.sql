@@ -28,7 +28,7 @@ COMMENT ON COLUMN audit.guard_events.kind IS
     'restore_begun, history_imported, protection_enabled, retention_extended, '
     'hold_placed, hold_released, partition_expired, rows_expired, clock_confirmed, maintenance_scheduled, '
     'key_trusted, key_withdrawn, discontinuity_declared, ledger_continued, redacted, login_unlocked, '
-    'network_unlocked, network_allowed, network_disallowed';
+    'network_unlocked, network_allowed, network_disallowed, suspicion_cleared';
 COMMENT ON COLUMN audit.guard_events.object IS 'the table or object that it was about';
 COMMENT ON COLUMN audit.guard_events.reason IS 'why, in the words of the person who did it';
 COMMENT ON COLUMN audit.guard_events.detail IS 'the options before and after, or what belongs to the kind';

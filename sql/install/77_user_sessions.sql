@@ -129,6 +129,7 @@ CREATE INDEX user_sessions_ip_idx ON audit.user_sessions (ip_address, created_at
 CREATE INDEX user_sessions_fingerprint_idx ON audit.user_sessions (device_fingerprint)
     WHERE device_fingerprint IS NOT NULL;
 CREATE INDEX user_sessions_suspicious_idx ON audit.user_sessions (created_at) WHERE is_suspicious;
+CREATE INDEX user_sessions_ended_idx ON audit.user_sessions (terminated_at) WHERE terminated_at IS NOT NULL;
 CREATE INDEX user_sessions_ends_idx ON audit.user_sessions
     (audit._session_ends(last_active_at, idle_timeout, expires_at)) WHERE terminated_at IS NULL;
 

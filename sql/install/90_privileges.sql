@@ -151,7 +151,9 @@ GRANT EXECUTE ON FUNCTION
     audit.expire_sessions(integer)
     TO audit_writer;
 -- Jobs run as the admin that scheduled them.
-GRANT EXECUTE ON FUNCTION audit.expire_sessions(integer) TO audit_admin;
+GRANT EXECUTE ON FUNCTION
+    audit.expire_sessions(integer), audit.purge_sessions(interval, integer), audit.clear_suspicion(uuid, text)
+    TO audit_admin;
 -- Views ask it with the rights of whoever reads them.
 GRANT EXECUTE ON FUNCTION audit._session_ends(timestamptz, interval, timestamptz) TO PUBLIC;
 GRANT SELECT ON audit.security_events TO audit_reader;
