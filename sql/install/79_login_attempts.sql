@@ -179,8 +179,8 @@ END
 $body$;
 COMMENT ON FUNCTION audit.begin_login_attempt(text, inet, text) IS
     'takes one of the tries before the password is looked at, or says that there is none; to be called in a '
-    'transaction of its own, and followed by finish_login_attempt with the attempt_id; what is not finished '
-    'within five minutes has failed';
+    'transaction of its own (READ COMMITTED, or it may fail with 40001), and followed by '
+    'finish_login_attempt with the attempt_id; what is not finished within five minutes has failed';
 
 -- Whoever gets in knows the password: earlier failures of the account do not count any more. But a known
 -- device that gets in while others guess must not give them new tries.

