@@ -317,7 +317,7 @@ fn what_is_made_again_says_the_same() -> Result<()> {
     let cluster = Cluster::start(&[("fsync", "off")])?;
     let mut client = cluster.database("app")?;
     run(&mut client, "SELECT audit.log_security_event('logout', subject => 's')")?;
-    let mut runner = runner(seed, 80);
+    let mut runner = runner(seed, 120);
     let client = RefCell::new(&mut client);
     let lives = (collection::vec(step(), 0..60), collection::vec(question(), 40));
     let outcome = runner.run(&lives, |(steps, questions)| {

@@ -208,7 +208,7 @@ fn as_a_naive_counter_says() -> Result<()> {
     let mut client = cluster.database("app")?;
     // The first event makes the months of the log.
     run(&mut client, "SELECT audit.log_security_event('logout', subject => 's')")?;
-    let mut runner = runner(seed, 100);
+    let mut runner = runner(seed, 150);
     let client = RefCell::new(&mut client);
     let histories = (collection::vec(event(), 0..40), collection::vec(question(), 40));
     let outcome = runner.run(&histories, |(history, questions)| {
