@@ -73,6 +73,10 @@ COMMENT ON COLUMN audit.login_rate.failures IS 'failures in this minute';
 COMMENT ON COLUMN audit.login_rate.baseline IS 'failures per minute as they were before, the last hour most';
 COMMENT ON COLUMN audit.login_rate.reported_at IS 'when credential stuffing was last put on record';
 
+-- A sequence waits for nobody.
+CREATE SEQUENCE audit.login_failures_seq AS bigint CYCLE;
+COMMENT ON SEQUENCE audit.login_failures_seq IS 'counts failed logins, so that one in eight is looked at more closely';
+
 CREATE TABLE audit.login_allowlist (
     network cidr PRIMARY KEY,
     reason text NOT NULL,

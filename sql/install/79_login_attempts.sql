@@ -306,7 +306,7 @@ BEGIN
         'login_failed', NULL, subject, user_id, who.session_id, who.tenant_id, email, ip_address,
         who.context ->> 'user_agent', NULL, NULL,
         audit._attempt_notes(attempt_id, attempted_at, budget, device_fingerprint, more));
-    RETURN audit._count_rate(clock_timestamp());
+    RETURN nextval('audit.login_failures_seq') % 8 = 0 AND audit._count_rate(clock_timestamp());
 END
 $body$;
 COMMENT ON FUNCTION audit._log_failure(uuid, timestamptz, text, inet, text, text, text, uuid, jsonb) IS

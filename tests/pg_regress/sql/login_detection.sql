@@ -71,28 +71,28 @@ CREATE FUNCTION t.stuffing() RETURNS TABLE (severity text, enough boolean, usual
            concat_ws(' ', e.email, e.ip_address, e.subject)
     FROM audit.security_events e WHERE e.metadata ->> 'kind' = 'credential_stuffing'
 $$;
--- One failure in eight looks at the sum, by chance; of 250, one does.
+-- One failure in eight is counted, for eight.
 CREATE FUNCTION t.rate(times integer, minute integer) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    FOR i IN 1..times LOOP
+    FOR i IN 1..times / 8 LOOP
         PERFORM audit._count_rate('2030-01-01 00:00+00'::timestamptz + minute * interval '1 min');
     END LOOP;
 END $$;
 UPDATE audit.login_rate SET failures = 0, baseline = 0, minute = 0, reported_at = NULL;
 SELECT FROM t.rate(119, 0);
 SELECT * FROM t.stuffing();
-SELECT FROM t.rate(250, 0);
+SELECT FROM t.rate(16, 0);
 SELECT * FROM t.stuffing();
 -- not again within a quarter of an hour
 SELECT FROM t.rate(600, 14);
 SELECT count(*) FROM t.stuffing();
 SELECT FROM t.rate(600, 15);
 SELECT count(*) FROM t.stuffing();
--- what is usual: some twenty a minute, so 150 are nothing special and 600 are
+-- what is usual: some twenty-four a minute, so 150 are nothing special and 600 are
 UPDATE audit.login_rate SET failures = 0, baseline = 0, minute = 0, reported_at = NULL;
-SELECT count(t.rate(20, i)) FROM generate_series(200, 400) i;
+SELECT count(t.rate(24, i)) FROM generate_series(200, 400) i;
 SELECT FROM t.rate(150, 401);
 SELECT count(*) FROM t.stuffing();
 SELECT FROM t.rate(450, 401);
-SELECT count(*), max((usual)::integer) BETWEEN 18 AND 20 AS usual FROM t.stuffing();
+SELECT count(*), max((usual)::integer) BETWEEN 22 AND 24 AS usual FROM t.stuffing();
 ROLLBACK;
