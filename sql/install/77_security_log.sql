@@ -63,6 +63,8 @@ DECLARE
     who constant audit.request_context := audit.current_context();
     at constant timestamptz := clock_timestamp();
     event_id uuid;
+    -- An assignment, which nobody reads, costs less than PERFORM.
+    is_noted boolean;
 BEGIN
     IF event_type IS NULL THEN
         RAISE EXCEPTION 'event_type must not be null'
@@ -90,9 +92,9 @@ BEGIN
         coalesce(session_id, who.session_id), coalesce(tenant_id, who.tenant_id), email, ip_address,
         coalesce(user_agent, who.context ->> 'user_agent'), entity_type, entity_id, metadata, severity, at);
     IF event_type = 'login_failed' THEN
-        PERFORM audit._count_failure(email, ip_address, at, metadata ->> 'device_fingerprint');
+        is_noted := audit._count_failure(email, ip_address, at, metadata ->> 'device_fingerprint');
     ELSIF event_type = 'login_success' THEN
-        PERFORM audit._count_success(email, ip_address, metadata ->> 'device_fingerprint', at);
+        is_noted := audit._count_success(email, ip_address, metadata ->> 'device_fingerprint', at);
     END IF;
     RETURN event_id;
 END

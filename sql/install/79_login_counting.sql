@@ -156,14 +156,17 @@ DECLARE
     network constant inet := audit._login_network(ip);
     is_new_account constant boolean := audit._fail_on_account(account, at, false, email, ip);
     is_new_network boolean;
+    pair uuid;
+    device uuid;
     is_attack boolean := false;
 BEGIN
-    IF account IS NOT NULL THEN
+    -- Looked for first: few accounts that somebody guesses are known where he is, and an UPDATE costs more.
+    pair := CASE WHEN ip IS NOT NULL THEN audit._pair_key(account, network) END;
+    device := audit._device_key(account, left(device_fingerprint, 1000));
+    IF EXISTS (SELECT FROM audit.login_counters c WHERE c.key IN (pair, device) AND c.known_until > at) THEN
         UPDATE audit.login_counters c
         SET failures = audit._add_failure(c.failures, at)
-        WHERE c.key IN (CASE WHEN ip IS NOT NULL THEN audit._pair_key(account, network) END,
-                        audit._device_key(account, left(device_fingerprint, 1000)))
-          AND c.known_until > at;
+        WHERE c.key IN (pair, device) AND c.known_until > at;
     END IF;
     is_new_network := audit._fail_on_network(network, account, at, false, ip);
     IF nextval('audit.login_failures_seq') % 8 = 0 THEN
