@@ -68,8 +68,9 @@ impl Model {
         let began = changes.iter().rev().copied().take_while(|&change| is_blocked(change)).last();
         let began = began.filter(|_| is_blocked(at))?;
         let is_flood = self.kept.len() == self.limit() && times.len() == self.kept.len();
-        // Nothing is known about the time before the first failures that are kept.
-        let is_first = times.get(max - 1).is_some_and(|&first| first == began);
+        // Nothing is known about the time before the first failures that are kept, unless one of them had left the
+        // window when the number became full.
+        let is_first = times.get(max - 1).is_some_and(|&full| full == began && times[0] + window >= began);
         Some(if is_flood && is_first { times[0] - window } else { began })
     }
 }
