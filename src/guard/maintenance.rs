@@ -38,10 +38,20 @@ pub(super) fn time_until(at: i64) -> Option<Duration> {
     (micros > 0).then(|| Duration::from_micros(micros))
 }
 
-/// A worker has been started for this database; it will say itself when it wants the next one.
-pub(super) fn postpone(database: u32) {
-    if shared::schedules().iter().any(|(known, _)| *known == database) {
+/// A worker is about to be started for this database and will say itself when it wants the next one. What the
+/// database is told from now on, the worker may not see any more. Returns when it was due, if it was.
+pub(super) fn postpone(database: u32) -> Option<i64> {
+    let due = shared::schedules().into_iter().find(|(known, _)| *known == database).map(|(_, at)| at);
+    if due.is_some() {
         shared::schedule(database, Some(session::now() + RETRY));
+    }
+    due
+}
+
+/// No worker could be started: it is due as before.
+pub(super) fn resume(database: u32, due: Option<i64>) {
+    if due.is_some() {
+        shared::schedule_unless(database, due, TOLD);
     }
 }
 
@@ -63,7 +73,8 @@ fn maintain(argument: Datum) {
         [] => None,
         text => schedule::next_run(&encoding::to_utf8(text), session::now()).ok(),
     };
-    if !shared::schedule(database, next) {
+    // A schedule that was decided on since it was read is looked at by the next worker.
+    if !shared::schedule_unless(database, next, TOLD) {
         log::line(&format!(
             "audit_guard: no maintenance in database {database}: too many databases have a schedule"
         ));

@@ -135,8 +135,11 @@ fn start_maintenance(started: &mut Started, database: u32, only_looks: bool) -> 
     if at_work >= MAINTAINERS || started.contains_key(&key) || is_wanted(database) {
         return false;
     }
-    let Some(handle) = worker::start(Duty::Maintain, database, only_looks) else { return false };
-    maintenance::postpone(database);
+    let due = maintenance::postpone(database);
+    let Some(handle) = worker::start(Duty::Maintain, database, only_looks) else {
+        maintenance::resume(database, due);
+        return false;
+    };
     started.insert(key, Start { handle, at: Instant::now(), oldest: 0, failures: 0 });
     true
 }

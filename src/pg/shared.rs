@@ -369,6 +369,16 @@ pub(crate) fn schedule(database: u32, at: Option<i64>) -> bool {
     has_place.unwrap_or_default()
 }
 
+/// The same, unless the time of the database has become `kept` meanwhile.
+pub(crate) fn schedule_unless(database: u32, at: Option<i64>, kept: i64) -> bool {
+    let has_place = locked(|shared| {
+        shared.wake(Duty::Launch, 0);
+        let mut known = shared.schedules.iter().filter(|schedule| schedule.database == database);
+        known.any(|schedule| schedule.at == kept) || shared.set_schedule(database, at)
+    });
+    has_place.unwrap_or_default()
+}
+
 /// The databases that want maintenance some time, with that time.
 pub(crate) fn schedules() -> Vec<(u32, i64)> {
     let all = locked(|shared| shared.schedules.to_vec()).unwrap_or_default();
