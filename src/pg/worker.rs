@@ -21,6 +21,8 @@ const SETTINGS: &[(&CStr, &CStr)] = &[
     (c"session_replication_role", c"origin"),
     (c"statement_timeout", c"0"),
     (c"lock_timeout", c"0"),
+    // Of two that wait for each other, the one that looks first gives up: not whoever drops the extension.
+    (c"deadlock_timeout", c"20ms"),
     (c"row_security", c"on"),
     // What waits in shared memory is forgotten as soon as it is in the table, so the table must be safe by
     // then; but not in other places, for which the server may wait for ever.
