@@ -119,7 +119,8 @@ BEGIN
     INTO all_failures, usual
     FROM audit.login_rate r
     WHERE r.shard >= 0;
-    IF all_failures < greatest(120, 10 * usual) THEN
+    -- Null when every row that counts this minute was in use.
+    IF (all_failures >= greatest(120, 10 * usual)) IS NOT TRUE THEN
         RETURN false;
     END IF;
     UPDATE audit.login_rate r

@@ -95,4 +95,10 @@ SELECT FROM t.rate(150, 401);
 SELECT count(*) FROM t.stuffing();
 SELECT FROM t.rate(450, 401);
 SELECT count(*), max((usual)::integer) BETWEEN 22 AND 24 AS usual FROM t.stuffing();
+-- when no row could be written, nothing is known, and nothing is put on record
+UPDATE audit.login_rate SET failures = 0, baseline = 0, minute = 0, reported_at = NULL;
+DELETE FROM audit.login_rate WHERE shard >= 0;
+SELECT count(*) AS before FROM t.stuffing();
+SELECT audit._count_rate('2031-01-01 00:00+00') AS found;
+SELECT count(*) AS after FROM t.stuffing();
 ROLLBACK;
